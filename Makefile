@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One Makefile for everything; all that is built lands in $(BUILD). `make help` lists the targets.
+#
+# Three sets of objects: $(BUILD)/obj is the product, $(BUILD)/san the same under the address and
+# undefined-behaviour sanitizers (corpus replay, check-san), $(BUILD)/fuzz for libFuzzer (clang).
+
+BUILD   ?= build
+V       ?= 0
+SAN     ?=
+SECONDS ?= 60
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG   ?= clang
+LLVM_STRIP ?= llvm-strip
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+PYTHON  ?= /usr/bin/python3
+
+PREFIX      ?= /usr/local
+SBINDIR     ?= $(PREFIX)/sbin
+MANDIR      ?= $(PREFIX)/share/man
+DOCDIR      ?= $(PREFIX)/share/doc/botls
+SYSCONFDIR  ?= /etc
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+ifeq ($(V),0)
+Q   := @
+say  = @printf '  %-8s%s\n' '$(1)' '$(2)';
+else
+Q   :=
+say  =
+endif
+
+# ---- flags: ours first, the user's CFLAGS, CPPFLAGS, LDFLAGS last ----
+
+comma    := ,
+pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf
+# What these make needs no library, or installs them first.
+ifneq ($(filter-out help clean test demo format lint-format check-includes lint-shell lint-man uninstall,\
+	$(or $(MAKECMDGOALS),all)),)
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+pkg_libs   := $(shell $(PKG_CONFIG) --libs $(pkgs))
+$(if $(pkg_libs),,$(error A library is missing: scripts/deps installs what is needed on Debian 12))
+endif
+
+warn     := -Wall -Wextra -Werror=implicit-function-declaration -Wformat-security -Wstrict-prototypes \
+            -Wmissing-prototypes -Wundef -Wpointer-arith
+# Texts for people are cut where they end; only gcc has a word for that.
+warn_gcc := $(warn) -Wshadow=local -Wno-format-truncation
+is_clang := $(findstring clang,$(CC))
+cppflags := -D_GNU_SOURCE -Iinclude -Ilib -Ishim -I$(BUILD)/ebpf -Itests/unit $(pkg_cflags)
+base     := -std=gnu11 -g -fno-strict-aliasing -fvisibility=hidden $(if $(is_clang),$(warn),$(warn_gcc))
+harden   := -O2 -fPIE -fstack-protector-strong -fstack-clash-protection \
+            $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+sanflags  = -fsanitize=$(1) -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+obj_cflags  := $(cppflags) $(base) $(harden) $(if $(SAN),$(call sanflags,$(SAN)))
+obj_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN),$(call sanflags,$(SAN)))
+san_cflags  := $(cppflags) $(filter-out -Wmissing-prototypes,$(base)) -O1 -fPIE $(call sanflags,address$(comma)undefined)
+san_ldflags := -pie -Wl,--as-needed $(call sanflags,address$(comma)undefined)
+fuzz_cflags := $(cppflags) -std=gnu11 -g -fno-strict-aliasing $(filter-out -Wmissing-prototypes,$(warn)) -O1 \
+               $(call sanflags,fuzzer-no-link$(comma)address$(comma)undefined)
+fuzz_ldflags := -Wl,--as-needed $(call sanflags,fuzzer$(comma)address$(comma)undefined)
+
+bpf_cflags := -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Iebpf \
+              -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null || uname -m)
+
+# ---- sources: by wildcard, a new file needs no change here ----
+
+lib_src   := $(wildcard lib/*.c)
+ctl_src   := $(wildcard shim/botlsctl.c shim/ctl_*.c)
+shim_src  := $(filter-out $(ctl_src),$(wildcard shim/*.c))
+bpf_src   := $(wildcard ebpf/*.bpf.c)
+unit_src  := $(wildcard tests/unit/test_*.c)
+bpft_src  := $(wildcard tests/bpf/test_*.c)
+help_src  := $(filter-out $(unit_src) $(bpft_src),$(wildcard tests/unit/*.c tests/bpf/*.c))
+fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
+bench_src := $(wildcard bench/*.c)
+man_pages := $(wildcard docs/man/*.[1-8])
+all_c     := $(wildcard lib/*.[ch] shim/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
+             tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
+scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh bench/* dist/* 2>/dev/null)
+
+skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
+main_objs := shim/main.o shim/botlsctl.o
+in = $(addprefix $(BUILD)/$(1)/,$(2:.c=.o))
+
+programs := $(if $(wildcard shim/main.c),$(BUILD)/botlsd) $(if $(wildcard shim/botlsctl.c),$(BUILD)/botlsctl)
+unit_bin := $(unit_src:%.c=$(BUILD)/%)
+bpft_bin := $(bpft_src:%.c=$(BUILD)/%)
+san_bin  := $(unit_src:%.c=$(BUILD)/san/%)
+replay_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/san/replay/%)
+fuzz_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+bench_bin := $(bench_src:%.c=$(BUILD)/%)
+unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
+bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
+netns_tests  := $(wildcard tests/netns/test_*.py)
+
+##@ Building
+.PHONY: all
+all: $(programs)	## botlsd and botlsctl (the default)
+
+.PHONY: everything
+everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
+
+.PHONY: tests
+tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin)
+
+$(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
+	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
+
+$(BUILD)/botlsctl: $(call in,obj,$(ctl_src)) $(BUILD)/obj/lib.a
+	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
+
+# One archive per folder and set; an archive gives a test only the members that it uses.
+define archives
+$(BUILD)/$(1)/lib.a: $(call in,$(1),$(lib_src))
+$(BUILD)/$(1)/shim.a: $(filter-out $(addprefix $(BUILD)/$(1)/,$(main_objs)),$(call in,$(1),$(shim_src) $(ctl_src)))
+$(BUILD)/$(1)/help.a: $(call in,$(1),$(help_src))
+$(BUILD)/$(1)/lib.a $(BUILD)/$(1)/shim.a $(BUILD)/$(1)/help.a: $(BUILD)/.flags
+	$$(call say,AR,$$@)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$(filter %.o,$$^)
+endef
+$(foreach s,obj san fuzz,$(eval $(call archives,$(s))))
+archives_of = $(addprefix $(BUILD)/$(1)/,help.a shim.a lib.a)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(skels)
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(obj_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/san/%.o: %.c $(BUILD)/.flags | $(skels)
+	$(call say,CC san,$<)mkdir -p $(@D) && $(CC) $(san_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/%.o: %.c $(BUILD)/.flags | $(skels)
+	$(call say,CC fuzz,$<)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(unit_bin) $(bpft_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+
+$(san_bin): %: %.o $(call archives_of,san)
+	$(call say,LINK,$@)$(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+
+$(replay_bin): $(BUILD)/san/replay/%: $(BUILD)/san/tests/fuzz/%.o $(BUILD)/san/tests/fuzz/replay.o $(call archives_of,san)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+
+$(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(call archives_of,fuzz)
+	$(call say,LINK,$@)$(CLANG) $(fuzz_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+
+$(bench_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
+
+$(BUILD)/ebpf/%.bpf.o: ebpf/%.bpf.c $(BUILD)/.flags
+	$(call say,BPF,$<)mkdir -p $(@D) && $(CLANG) $(bpf_cflags) $(BPF_CFLAGS) -MMD -MP -c -o $@ $< && $(LLVM_STRIP) -g $@
+
+$(BUILD)/ebpf/%.skel.h: $(BUILD)/ebpf/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< > $@
+
+# Anything that changes how objects are made changes this file, and so rebuilds them.
+.PHONY: force
+$(BUILD)/.flags: force
+	@mkdir -p $(@D); { echo '$(subst ','\'',$(CC) $(obj_cflags) | $(san_cflags) | $(fuzz_cflags) | $(bpf_cflags) |)'; \
+	echo '$(subst ','\'',$(CPPFLAGS) | $(CFLAGS) | $(obj_ldflags) | $(LDFLAGS) | $(LDLIBS) | $(BPF_CFLAGS))'; } > $@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(lib_src) $(shim_src) $(ctl_src) \
+	$(unit_src) $(bpft_src) $(help_src) $(fuzz_src) tests/fuzz/replay.c $(bench_src)))) \
+	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d)
+
+##@ Testing
+run_tests := $(PYTHON) scripts/run-tests --build $(BUILD)
+
+.PHONY: check
+check: all $(unit_bin) $(bpft_bin) $(replay_bin)	## unit and BPF tests, corpora replayed under sanitizers; quick, no network
+	$(Q)$(run_tests) $(unit_bin) $(unit_scripts) --root $(bpft_bin) $(bpft_scripts) --replay $(replay_bin)
+
+.PHONY: check-san
+check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefined-behaviour sanitizers
+	$(Q)$(run_tests) $(san_bin) --replay $(replay_bin)
+
+.PHONY: check-netns
+check-netns: all	## real daemons in throw-away network namespaces; needs root
+	$(Q)$(run_tests) --netns $(netns_tests)
+
+.PHONY: check-all
+check-all: all tests	## check, check-san and check-netns under one count
+	$(Q)$(run_tests) $(unit_bin) $(unit_scripts) --root $(bpft_bin) $(bpft_scripts) \
+		--san $(san_bin) --replay $(replay_bin) --netns $(netns_tests)
+
+# A make within make: what scripts/deps installs changes what is found above. As many jobs as processors, unless told.
+again = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: test
+test:	## from nothing: installs the packages, then builds and runs every test
+	$(Q)scripts/deps
+	$(Q)$(again) check-all
+
+.PHONY: demo
+demo:	## from nothing: installs the packages, builds, and shows botls between BIRD and FRR; needs root
+	$(Q)scripts/deps
+	$(Q)$(again) all
+	$(Q)scripts/demo $(DEMO_ARGS)
+
+.PHONY: fuzz
+fuzz: $(fuzz_bin)	## each libFuzzer harness for SECONDS=60; FUZZ=name for one
+	$(Q)for f in $(if $(FUZZ),$(BUILD)/fuzz/fuzz_$(FUZZ),$(fuzz_bin)); do \
+		n=$${f##*/fuzz_}; mkdir -p $(BUILD)/fuzz/corpus/$$n; \
+		echo "== $$n: $(SECONDS) s; new inputs in $(BUILD)/fuzz/corpus/$$n"; \
+		set -- $$f -max_total_time=$(SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/fuzz/$$n- $(BUILD)/fuzz/corpus/$$n; \
+		test ! -d tests/fuzz/corpus/$$n || set -- "$$@" tests/fuzz/corpus/$$n; \
+		test ! -f tests/fuzz/$$n.dict || set -- "$$@" -dict=tests/fuzz/$$n.dict; \
+		"$$@" 2> $(BUILD)/fuzz/$$n.log; rc=$$?; grep '^stat::' $(BUILD)/fuzz/$$n.log || :; \
+		if [ $$rc != 0 ]; then tail -60 $(BUILD)/fuzz/$$n.log; exit $$rc; fi; done
+
+.PHONY: bench
+bench: all $(bench_bin)	## benchmarks, with what they measure
+	$(Q)for b in $(bench_bin) $(patsubst %,./%,$(wildcard bench/bench-*)); do echo "== $$b"; $$b || exit $$?; done
+
+##@ Looking
+lints := lint-format check-includes lint-shell lint-man lint-cppcheck lint-analyze
+.PHONY: lint $(lints)
+lint: $(lints)	## everything below
+lint-format:	## C is formatted as .clang-format says
+	$(call say,FORMAT,$(words $(all_c)) files)bad=0; for f in $(all_c); do \
+		clang-format $$f | cmp -s - $$f || { echo "$$f: not formatted (make format)"; bad=1; }; done; exit $$bad
+check-includes:	## the layering rules of docs/architecture.md
+	$(call say,INCLUDES,)scripts/check-includes
+lint-shell:	## shellcheck
+	$(call say,SHELL,$(words $(scripts)) files)shellcheck $(scripts)
+lint-man:	## mandoc
+	$(call say,MAN,$(words $(man_pages)) pages)$(if $(man_pages),mandoc -Tlint -Wwarning $(man_pages))
+lint-cppcheck: $(skels)	## cppcheck
+	$(call say,CPPCHECK,)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu,posix \
+		--enable=warning,portability,performance $(addprefix --suppress=,$(no_cppcheck)) \
+		-D_GNU_SOURCE -D'LIBBPF_OPTS(type, name, ...)=struct type name' -Iinclude -Ilib -Ishim --suppress='*:$(BUILD)/*' $(lib_src) $(shim_src) $(ctl_src)
+lint-analyze: $(patsubst %.c,$(BUILD)/analyze/%.ok,$(lib_src) $(shim_src) $(ctl_src))	## clang's static analyzer
+
+# Neither tool knows the cleanup attribute: leaks are left to the leak sanitizer. clang cannot follow what a "0 or -errno"
+# promises about its ret_ parameters; cppcheck takes the NULLs of accept4() and promoted uint16_t for mistakes.
+no_analyzer := unix.Malloc core.NonNullParamChecker
+no_cppcheck := missingIncludeSystem memleak resourceLeak nullPointer nullPointerRedundantCheck ctunullpointer invalidPrintfArgType_uint \
+               getpwnamCalled getgrnamCalled readdirCalled
+
+$(BUILD)/analyze/%.ok: %.c $(BUILD)/.flags $(wildcard lib/*.h shim/*.h include/botls/*.h) | $(skels)
+	$(call say,ANALYZE,$<)mkdir -p $(@D) && $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror \
+		$(addprefix -Xclang -analyzer-disable-checker=,$(no_analyzer)) -std=gnu11 $(cppflags) $(CPPFLAGS) $< && touch $@
+
+.PHONY: format
+format:	## formats all C files in place
+	$(Q)clang-format -i $(all_c)
+
+##@ Installing
+.PHONY: install
+install: all	## PREFIX=/usr/local, DESTDIR=
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR)/examples)
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/botls $(DESTDIR)$(SYSCONFDIR)/botls/neighbors.d
+	install -m 0755 $(BUILD)/botlsd $(BUILD)/botlsctl scripts/botls-pki $(DESTDIR)$(SBINDIR)
+	for p in $(man_pages); do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${p##*.} $$p || exit 1; done
+	sed 's|/usr/sbin/|$(SBINDIR)/|g' dist/botlsd.service > $(BUILD)/botlsd.service
+	install -m 0644 $(BUILD)/botlsd.service $(DESTDIR)$(UNITDIR)/botlsd.service
+	install -m 0644 dist/botls.sysusers $(DESTDIR)$(SYSUSERSDIR)/botls.conf
+	install -m 0644 dist/botls.tmpfiles $(DESTDIR)$(TMPFILESDIR)/botls.conf
+	install -m 0644 dist/botlsd.conf $(DESTDIR)$(DOCDIR)/examples/botlsd.conf
+	install -m 0644 README.md LICENSE $(DESTDIR)$(DOCDIR)
+
+.PHONY: uninstall
+uninstall:	## removes what install put there; /etc/botls stays
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-pki) $(DESTDIR)$(UNITDIR)/botlsd.service
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/botls.conf $(DESTDIR)$(TMPFILESDIR)/botls.conf
+	for p in $(man_pages:docs/man/%=%); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+.PHONY: clean
+clean:	## removes $(BUILD)
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:	## this list
+	@awk -F ':.*## *' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*##/ { printf "  %-16s%s\n", $$1, $$2 }' Makefile
+	@printf '\nVariables: V=1 SAN=address,undefined CC=clang CFLAGS= LDFLAGS= PREFIX= DESTDIR= BUILD=\n'

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Socket options by name. All return 0 or -errno, and none owns a descriptor unless it says so.
+ */
+#ifndef BOTLS_SOCK_H
+#define BOTLS_SOCK_H
+
+#include "addr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+int sock_set_nonblock_cloexec(int fd);
+int sock_set_nodelay(int fd);
+/* Seconds; idle 0: no keepalive. */
+int sock_set_keepalive(int fd, unsigned idle, unsigned interval, unsigned count);
+/* Seconds that sent bytes may stay unacknowledged, 0: the system's default (TCP_USER_TIMEOUT, RFC
+ * 5482). */
+int sock_set_user_timeout(int fd, unsigned seconds);
+
+/* TTL or hop limit sent, and the lowest one accepted (RFC 5082); 0: the system's default, no check.
+ * Of the socket's own family only: a dual-stack IPv6 socket would let IPv4 pass unchecked. Both are
+ * inherited by accept(). */
+int sock_set_ttl(int fd, uint8_t ttl);
+int sock_set_min_ttl(int fd, uint8_t ttl);
+
+/* RFC 2385: segments from and to `peer`, a host or a prefix, must carry the digest. A NULL key
+ * takes it away again. -EINVAL: the key is longer than 80 bytes or empty. */
+int sock_set_tcp_md5(int fd, const struct addr *peer, const char *key);
+
+int sock_bind_device(int fd, const char *ifname); /* an interface or a VRF; "": none */
+/* Bytes that may wait unsent before the socket stops being writable (TCP_NOTSENT_LOWAT). */
+int sock_set_notsent_lowat(int fd, unsigned bytes);
+int sock_set_buffers(int fd, int send, int receive); /* 0: leave it to the system's tuning */
+/* close() sends RST and drops what was not sent. */
+int sock_set_reset_on_close(int fd);
+
+/* The pending error as -errno, 0 when there is none. Asking clears it. */
+int sock_error(int fd);
+/* Bytes sent that the other end's TCP has not acknowledged (the FIN counts as one); nothing once
+ * the connection is gone. */
+size_t sock_unacked(int fd);
+
+/* A TCP socket bound to `at` (an address of zeros: any) and `port`: non-blocking, close-on-exec,
+ * SO_REUSEADDR, IPv6 without IPv4. The second one also listens. *ret_fd is the caller's. */
+int sock_bound(const struct addr *at, uint16_t port, int *ret_fd);
+int sock_listener(const struct addr *at, uint16_t port, int backlog, int *ret_fd);
+
+#endif

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A TLS connection: RFC 8446, or RFC 5246 with the restrictions of tls_ctx.c.
+ *
+ * Every call into OpenSSL goes with an empty error queue and is judged by outcome(), the one place
+ * where its answers become ours.
+ */
+#include "tls_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+
+#define RECORD_DATA_MAX	   16384
+#define KEY_UPDATE_DEFAULT (1ULL << 23) /* AES-GCM: at most 2^24.5 full records, RFC 8446 5.5 */
+#define DRAIN_MAX	   16		/* kilobytes thrown away after a failed handshake */
+#define OUT_MAX		   65536 /* a peer that reads nothing but asks for KeyUpdates is read no further */
+
+struct tls *tls_of_ssl(const SSL *ssl)
+{
+	return SSL_get_app_data(ssl);
+}
+
+void tls_set_failure(struct tls *t, enum tls_reason reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->reason != TLS_REASON_NONE)
+		return;
+	t->reason = reason;
+	va_start(ap, fmt);
+	if (vasprintf(&t->text, fmt, ap) < 0)
+		t->text = NULL;
+	va_end(ap);
+}
+
+enum tls_reason tls_failure(const struct tls *t, const char **ret_text)
+{
+	if (ret_text)
+		*ret_text = t->text ? t->text : t->reason == TLS_REASON_NONE ? "" : "out of memory";
+	return t->reason;
+}
+
+static void on_message(int is_sent, int version, int type, const void *buf, size_t len, SSL *ssl,
+		       void *arg)
+{
+	struct tls *t = arg;
+	bool is_key_update = type == SSL3_RT_HANDSHAKE && version == TLS1_3_VERSION && len > 0 &&
+			     *(const uint8_t *)buf == SSL3_MT_KEY_UPDATE;
+
+	(void)ssl;
+	if (type == SSL3_RT_HEADER && is_sent) {
+		t->records_out++;
+		t->records_since_update++;
+	} else if (type == SSL3_RT_HEADER) {
+		t->records_in++;
+	} else if (is_key_update && is_sent) {
+		t->key_updates_sent++;
+		t->records_since_update = 0;
+	} else if (is_key_update) {
+		t->key_updates_received++;
+	}
+}
+
+static int set_bios(struct tls *t)
+{
+	BIO *out = tls_out_bio(&t->out);
+
+	if (!out)
+		return -ENOMEM;
+	SSL_set0_wbio(t->ssl, out);
+	return SSL_set_rfd(t->ssl, t->fd) ? 0 : -ENOMEM;
+}
+
+int tls_new(struct tls_ctx *ctx, enum tls_side side, int fd, const struct addr *peer,
+	    struct tls **ret)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	ERR_clear_error();
+	t->ctx = tls_ctx_ref(ctx);
+	t->side = side;
+	t->fd = fd;
+	t->key_update_records = KEY_UPDATE_DEFAULT;
+	if (peer)
+		t->address = *peer;
+	t->ssl = SSL_new(ctx->ssl);
+	if (!t->ssl || !SSL_set_app_data(t->ssl, t) || set_bios(t) < 0) {
+		tls_free(t);
+		ERR_clear_error();
+		return -ENOMEM;
+	}
+	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_msg_callback_arg(t->ssl, t);
+	if (side == TLS_CLIENT)
+		SSL_set_connect_state(t->ssl);
+	else
+		SSL_set_accept_state(t->ssl);
+	*ret = t;
+	return 0;
+}
+
+void tls_free(struct tls *t)
+{
+	if (!t)
+		return;
+	SSL_free(t->ssl);
+	tls_out_done(&t->out);
+	tls_ctx_unref(t->ctx);
+	tls_peer_free(t->peer);
+	free(t->text);
+	free(t);
+}
+
+static void set_system_failure(struct tls *t, int error)
+{
+	const char *when = t->is_established ? "" : " during the handshake";
+
+	if (error == ECONNRESET || error == EPIPE)
+		tls_set_failure(t, TLS_REASON_RESET, "the peer reset the connection%s", when);
+	else if (error == ENOMEM || error == ENOBUFS)
+		tls_set_failure(t, TLS_REASON_MEMORY, "out of memory");
+	else
+		tls_set_failure(t, TLS_REASON_IO, "the connection broke%s: %s", when,
+				strerror(error));
+}
+
+static enum tls_want set_closed(struct tls *t)
+{
+	t->is_broken = true;
+	if (!t->is_established) {
+		tls_set_failure(t, TLS_REASON_CLOSED,
+				"the peer closed the connection during the handshake");
+		return TLS_FAILED;
+	}
+	t->was_truncated = true;
+	tls_set_failure(t, TLS_REASON_CLOSED, "the peer closed TCP without close_notify");
+	return TLS_TRUNCATED;
+}
+
+static void set_ssl_failure(struct tls *t, enum tls_reason reason, unsigned long code)
+{
+	const char *versions = t->ctx->allow_tls12 ? "1.2 and 1.3" : "1.3 only";
+	int alert = tls_alert_of_error(code);
+	char text[192];
+
+	if (alert >= 0) {
+		tls_alert_print(alert, t->has_read, text, sizeof(text));
+		tls_set_failure(t, TLS_REASON_PEER_ALERT, "%s", text);
+		return;
+	}
+	switch (reason) {
+	case TLS_REASON_VERSION:
+		tls_set_failure(t, reason, "no TLS version in common with the peer (ours: %s)",
+				versions);
+		break;
+	case TLS_REASON_NO_CIPHER:
+		tls_set_failure(t, reason, "no cipher, group or signature algorithm in common: %s",
+				tls_error_text(code));
+		break;
+	case TLS_REASON_NO_CERTIFICATE:
+		tls_set_failure(t, reason, "the peer sent no certificate");
+		break;
+	case TLS_REASON_WRONG_ALPN:
+		tls_set_failure(t, reason, "the peer selected an ALPN other than \"%s\"",
+				t->ctx->alpn);
+		break;
+	case TLS_REASON_MEMORY: tls_set_failure(t, reason, "out of memory"); break;
+	default: tls_set_failure(t, reason, "TLS protocol error: %s", tls_error_text(code));
+	}
+}
+
+/* close() on a socket with unread bytes sends RST, which may overtake the alert that says why. */
+static void drain(struct tls *t)
+{
+	char buf[1024];
+
+	for (int i = 0; i < DRAIN_MAX; i++)
+		if (recv(t->fd, buf, sizeof(buf), MSG_DONTWAIT) <= 0)
+			break;
+}
+
+/* `error` is errno right after the call. */
+static enum tls_want outcome(struct tls *t, int ret, int error)
+{
+	const char *function;
+	enum tls_reason reason;
+	unsigned long code;
+
+	switch (SSL_get_error(t->ssl, ret)) {
+	case SSL_ERROR_NONE: return TLS_DONE;
+	case SSL_ERROR_WANT_READ: return TLS_WANT_READ;
+	case SSL_ERROR_WANT_WRITE: return TLS_WANT_WRITE;
+	case SSL_ERROR_ZERO_RETURN: return t->is_established ? TLS_EOF : set_closed(t);
+	case SSL_ERROR_SYSCALL:
+		if (!error)
+			return set_closed(t);
+		t->is_broken = true;
+		set_system_failure(t, error);
+		return TLS_FAILED;
+	}
+	code = ERR_peek_error_func(&function);
+	reason = tls_reason_of_error(code, function);
+	ERR_clear_error();
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return set_closed(t);
+	t->is_broken = true;
+	set_ssl_failure(t, reason, code);
+	if (!t->is_established)
+		drain(t);
+	return TLS_FAILED;
+}
+
+/* Which plaintext BGP message begins with these bytes (RFC 4271 4.1)? */
+static const char *bgp_message(const uint8_t *b, size_t len)
+{
+	static const char *const names[] = {"message",	    "OPEN",	 "UPDATE",
+					    "NOTIFICATION", "KEEPALIVE", "ROUTE-REFRESH"};
+
+	for (size_t i = 0; i < 16 && i < len; i++)
+		if (b[i] != 0xff)
+			return NULL;
+	return names[len > 18 && b[18] < ARRAY_SIZE(names) ? b[18] : 0];
+}
+
+static enum tls_want set_not_tls(struct tls *t, const uint8_t *b, size_t len)
+{
+	const char *bgp = bgp_message(b, len);
+	char text[17];
+
+	t->is_broken = true;
+	if (bgp) {
+		tls_set_failure(
+			t, TLS_REASON_NOT_TLS,
+			"received plaintext BGP (%s) instead of TLS: the peer has TLS off for us?",
+			bgp);
+	} else {
+		tls_text_print(b, len < 16 ? len : 16, text, sizeof(text));
+		tls_set_failure(t, TLS_REASON_NOT_TLS,
+				"received \"%s\" (first byte 0x%02x) instead of TLS", text, b[0]);
+	}
+	drain(t);
+	return TLS_FAILED;
+}
+
+/* OpenSSL would answer plaintext with an alert and tell us "wrong version number": look before it
+ * does. */
+static enum tls_want check_first_bytes(struct tls *t)
+{
+	uint8_t b[24];
+	ssize_t n = recv(t->fd, b, sizeof(b), MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		/* Reported here or never: the socket tells an error only once. */
+		t->is_broken = true;
+		set_system_failure(t, errno);
+		return TLS_FAILED;
+	}
+	if (n <= 0)
+		return TLS_DONE;
+	t->first_bytes_seen = true;
+	if (b[0] == SSL3_RT_HANDSHAKE || (b[0] == SSL3_RT_ALERT && t->side == TLS_CLIENT))
+		return TLS_DONE;
+	return set_not_tls(t, b, n);
+}
+
+static enum tls_want finish_handshake(struct tls *t)
+{
+	bool is_tls12 = SSL_version(t->ssl) == TLS1_2_VERSION;
+
+	/* None of these can happen with the context as it is; a hole there must not become one
+	 * here. */
+	if (SSL_session_reused(t->ssl) || SSL_get_verify_result(t->ssl) != X509_V_OK || !t->peer)
+		tls_set_failure(t, TLS_REASON_PROTOCOL,
+				"the peer was not verified in this handshake");
+	else if (is_tls12 && SSL_get_extms_support(t->ssl) != 1)
+		tls_set_failure(
+			t, TLS_REASON_PROTOCOL,
+			"TLS 1.2 without extended master secret (RFC 7627) is not accepted");
+	else
+		tls_alpn_is_selected(t);
+	if (t->reason != TLS_REASON_NONE) {
+		t->is_broken = true;
+		return TLS_FAILED;
+	}
+	t->is_established = true;
+	t->records_since_update = 0;
+	return TLS_DONE;
+}
+
+/* The socket takes no more. In TLS 1.3 a server may have refused us while we were writing already:
+ * its alert is then waiting to be read, and tells more than EPIPE. */
+static enum tls_want set_write_failure(struct tls *t, int error)
+{
+	size_t n;
+	char c;
+	int r;
+
+	t->is_write_broken = true;
+	tls_out_discard(&t->out);
+	if (error == ECONNRESET || error == EPIPE) {
+		ERR_clear_error();
+		errno = 0;
+		r = SSL_peek_ex(t->ssl, &c, 1, &n);
+		if (r != 1 && SSL_get_error(t->ssl, r) == SSL_ERROR_SSL)
+			outcome(t, r, errno);
+	}
+	set_system_failure(t, error);
+	return TLS_FAILED;
+}
+
+static enum tls_want flush(struct tls *t)
+{
+	int r = tls_out_flush(&t->out, t->fd);
+
+	if (r == -EAGAIN)
+		return TLS_WANT_WRITE;
+	return r < 0 ? set_write_failure(t, -r) : TLS_DONE;
+}
+
+/* For alerts and answers to KeyUpdates: what does not leave now goes with the next call. */
+static void try_to_flush(struct tls *t)
+{
+	int r = tls_out_flush(&t->out, t->fd);
+
+	if (r < 0 && r != -EAGAIN) {
+		t->is_write_broken = true;
+		tls_out_discard(&t->out);
+	}
+}
+
+enum tls_want tls_handshake(struct tls *t)
+{
+	enum tls_want want, flushed;
+	int r;
+
+	if (t->is_established)
+		return TLS_DONE;
+	if (t->is_broken || t->is_write_broken)
+		return TLS_FAILED;
+	if (!t->first_bytes_seen && check_first_bytes(t) == TLS_FAILED)
+		return TLS_FAILED;
+	ERR_clear_error();
+	errno = 0;
+	r = SSL_do_handshake(t->ssl);
+	want = r == 1 ? TLS_DONE : outcome(t, r, errno);
+	if (want == TLS_FAILED) {
+		try_to_flush(t);
+		return want;
+	}
+	flushed = flush(t);
+	if (flushed != TLS_DONE)
+		return flushed;
+	return want == TLS_DONE ? finish_handshake(t) : want;
+}
+
+typedef int read_ex_fn(SSL *ssl, void *buf, size_t len, size_t *ret_n);
+
+static enum tls_want read_with(struct tls *t, read_ex_fn *read_ex, void *buf, size_t len,
+			       size_t *ret_n)
+{
+	enum tls_want want;
+	int r;
+
+	if (!t->is_established || t->is_broken)
+		return t->was_truncated ? TLS_TRUNCATED : TLS_FAILED;
+	if (tls_out_pending(&t->out) > OUT_MAX) {
+		try_to_flush(t);
+		if (tls_out_pending(&t->out) > OUT_MAX)
+			return TLS_WANT_WRITE;
+	}
+	ERR_clear_error();
+	errno = 0;
+	r = read_ex(t->ssl, buf, len, ret_n);
+	want = r == 1 ? TLS_DONE : outcome(t, r, errno);
+	try_to_flush(t);
+	if (want == TLS_DONE)
+		t->has_read = true;
+	return want;
+}
+
+enum tls_want tls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
+{
+	enum tls_want want;
+	size_t n = 0;
+
+	want = read_with(t, SSL_read_ex, buf, len, &n);
+	if (want == TLS_DONE)
+		*ret_n = n;
+	return want;
+}
+
+enum tls_want tls_peek(struct tls *t)
+{
+	size_t n;
+	char c;
+
+	return read_with(t, SSL_peek_ex, &c, 1, &n);
+}
+
+/* Not SSL_has_pending(): it counts the beginning of a record, whose rest the socket will announce.
+ */
+bool tls_has_pending(const struct tls *t)
+{
+	return t->is_established && !t->is_broken && SSL_pending(t->ssl) > 0;
+}
+
+void tls_set_key_update_records(struct tls *t, uint64_t records)
+{
+	t->key_update_records = records;
+}
+
+static bool key_update_is_due(const struct tls *t)
+{
+	return t->key_update_records && t->records_since_update >= t->key_update_records &&
+	       SSL_version(t->ssl) == TLS1_3_VERSION &&
+	       SSL_get_key_update_type(t->ssl) == SSL_KEY_UPDATE_NONE;
+}
+
+enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_n)
+{
+	enum tls_want want;
+	int r;
+
+	if (!t->is_established || t->is_broken || t->is_write_broken || t->is_closing)
+		return TLS_FAILED;
+	if (!t->written) {
+		ERR_clear_error();
+		if (key_update_is_due(t))
+			SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED);
+		errno = 0;
+		r = SSL_write_ex(t->ssl, buf, len < RECORD_DATA_MAX ? len : RECORD_DATA_MAX,
+				 &t->written);
+		if (r != 1) {
+			t->written = 0;
+			return outcome(t, r, errno);
+		}
+	}
+	want = flush(t);
+	if (want == TLS_DONE) {
+		*ret_n = t->written;
+		t->written = 0;
+	}
+	return want;
+}
+
+enum tls_want tls_close_notify(struct tls *t)
+{
+	int r;
+
+	if (!t->is_established || t->is_broken || t->is_write_broken)
+		return TLS_FAILED;
+	if (!t->is_closing) {
+		ERR_clear_error();
+		errno = 0;
+		/* In the middle of a KeyUpdate OpenSSL refuses to shut down: finish it first. */
+		r = SSL_in_init(t->ssl) ? SSL_do_handshake(t->ssl) : 1;
+		if (r != 1)
+			return outcome(t, r, errno);
+		r = SSL_shutdown(t->ssl);
+		if (r < 0)
+			return outcome(t, r, errno);
+		t->is_closing = true;
+	}
+	return flush(t);
+}
+
+static const char *group_name(const SSL *ssl)
+{
+	int id = SSL_get_negotiated_group((SSL *)ssl);
+	const char *name = id > 0 ? SSL_group_to_name((SSL *)ssl, id) : NULL;
+
+	return name ? name : "";
+}
+
+/* TLS 1.2 cannot change its keys, so that only a new session helps. */
+static bool is_past_key_limit(const struct tls *t)
+{
+	return t->is_established && t->key_update_records &&
+	       SSL_version(t->ssl) == TLS1_2_VERSION &&
+	       (t->records_out >= t->key_update_records || t->records_in >= t->key_update_records);
+}
+
+void tls_get_info(const struct tls *t, struct tls_info *ret)
+{
+	struct tls_info info = {
+		.version = t->is_established ? SSL_get_version(t->ssl) : "",
+		.cipher = t->is_established ? SSL_get_cipher_name(t->ssl) : "",
+		.group = t->is_established ? group_name(t->ssl) : "",
+		.records_in = t->records_in,
+		.records_out = t->records_out,
+		.key_updates_sent = t->key_updates_sent,
+		.key_updates_received = t->key_updates_received,
+		.is_past_key_limit = is_past_key_limit(t),
+	};
+
+	if (t->peer) {
+		snprintf(info.peer_subject, sizeof(info.peer_subject), "%s", t->peer->subject);
+		snprintf(info.peer_issuer, sizeof(info.peer_issuer), "%s", t->peer->issuer);
+		snprintf(info.peer_san, sizeof(info.peer_san), "%s", t->peer->san);
+		tls_pin_print(t->peer->pin, info.peer_pin);
+		info.peer_not_after = t->peer->not_after;
+	}
+	*ret = info;
+}
+
+int tls_export(struct tls *t, const char *label, const void *context, size_t context_len, void *out,
+	       size_t len)
+{
+	int ok;
+
+	if (!t->is_established || t->is_broken)
+		return -ENOTCONN;
+	ERR_clear_error();
+	ok = SSL_export_keying_material(t->ssl, out, len, label, strlen(label), context,
+					context_len, context != NULL);
+	ERR_clear_error();
+	return ok == 1 ? 0 : -EIO;
+}

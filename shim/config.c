@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config.h"
+#include "config_parse.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <pwd.h>
+
+/* Debian's and the projects' own names; those that do not exist here are left out. */
+static const char *const daemon_accounts[] = {"root",	"bird",	     "frr",  "gobgp",
+					      "exabgp", "_openbgpd", "_bgpd"};
+
+/* The sessions that two daemons can have at once while they resolve a collision, twice. */
+#define HOST_SESSIONS 4
+
+struct loader {
+	struct problems *problems;
+	struct blocks blocks;
+	struct option_context context;
+	struct neighbor_config defaults;
+	struct config *config;
+};
+
+static void neighbor_done(struct neighbor_config *n)
+{
+	for (size_t i = 0; i < n_options; i++)
+		if (options[i].scope != SCOPE_GLOBAL)
+			option_clear(&options[i], n);
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < n_options; i++)
+		if (options[i].scope == SCOPE_GLOBAL)
+			option_clear(&options[i], c);
+	for (size_t i = 0; i < c->n_neighbors; i++)
+		neighbor_done(&c->neighbors[i]);
+	free(c->neighbors);
+	free(c->path);
+	free(c);
+}
+
+int config_compare_addresses(const struct addr *a, const struct addr *b)
+{
+	int r;
+
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	r = strcmp(a->ifname, b->ifname);
+	if (r == 0)
+		r = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+	return r ? r : a->prefixlen - b->prefixlen;
+}
+
+/* Pointers into one array that is in the order of the files: equal addresses stay in that order. */
+static int compare_neighbors(const void *a, const void *b)
+{
+	const struct neighbor_config *x = *(const struct neighbor_config *const *)a;
+	const struct neighbor_config *y = *(const struct neighbor_config *const *)b;
+	int r = config_compare_addresses(&x->address, &y->address);
+
+	return r ? r : x < y ? -1 : 1;
+}
+
+static int apply_settings(struct loader *l, struct block *b, struct neighbor_config *n)
+{
+	for (size_t i = 0; i < b->n_settings; i++) {
+		struct setting *s = &b->settings[i];
+		void *base = s->option->scope == SCOPE_GLOBAL ? (void *)l->config : n;
+		struct errtext e;
+		int r = option_parse(s->option, base, &l->context, s->values, s->n_values, &e);
+
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0) {
+			s->is_bad = true;
+			problems_add(l->problems, (struct place){b->begin.file, s->line}, "%s",
+				     e.text);
+		}
+	}
+	return 0;
+}
+
+static bool is_set(const struct block *b, const char *name)
+{
+	return b->set & option_bit(option_find(name));
+}
+
+static int default_daemon_users(struct loader *l)
+{
+	const struct option *o = option_find("daemon-users");
+	char *found[ARRAY_SIZE(daemon_accounts)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(daemon_accounts); i++)
+		/* cppcheck-suppress getpwnamCalled; there is one thread */
+		if (i == 0 || (l->context.folder && getpwnam(daemon_accounts[i])))
+			found[n++] = (char *)daemon_accounts[i];
+	return option_parse(o, l->config, &l->context, found, n, NULL);
+}
+
+static int load_globals(struct loader *l)
+{
+	struct block *b = &l->blocks.globals;
+	int r;
+
+	for (size_t i = 0; i < n_options; i++) {
+		void *base = options[i].scope == SCOPE_GLOBAL ? (void *)l->config : &l->defaults;
+
+		r = option_parse_initial(&options[i], base);
+		if (r < 0)
+			return r;
+	}
+	if (!is_set(b, "daemon-users")) {
+		r = default_daemon_users(l);
+		if (r < 0)
+			return r;
+	}
+	r = apply_settings(l, b, &l->defaults);
+	if (r < 0)
+		return r;
+	if (!is_set(b, "port"))
+		l->defaults.tls_port = l->config->tls_port;
+	config_check_globals(l->config, b, l->problems);
+	return 0;
+}
+
+/* Settings that follow from others; what does not count is set to one value, so that it makes no
+ * difference either. */
+static void derive(struct neighbor_config *n, bool check_address_is_set)
+{
+	struct identity_config *id = &n->identity;
+
+	if (!check_address_is_set)
+		id->check_address = id->ca && !id->n_dns_names && !id->n_pins;
+	if (n->mode != MODE_PREFERRED)
+		option_parse_initial(option_find("fallback-after"), n);
+	if (!addr_is_prefix(&n->address))
+		n->max_sessions = HOST_SESSIONS;
+}
+
+static int load_neighbor(struct loader *l, struct block *b, struct neighbor_config *n)
+{
+	const struct block *globals = &l->blocks.globals;
+	struct errtext e;
+	int r;
+
+	for (size_t i = 0; i < n_options; i++) {
+		if (options[i].scope == SCOPE_GLOBAL || options[i].type == OPTION_SECRET_FILE)
+			continue;
+		r = option_copy(&options[i], n, &l->defaults);
+		if (r < 0)
+			return r;
+	}
+	snprintf(n->origin, sizeof(n->origin), "%.100s:%u",
+		 problems_file(l->problems, b->begin.file), b->begin.line);
+	if (b->title && addr_parse(b->title, &n->address, &e) < 0)
+		problems_add(l->problems, b->begin, "neighbor: %s", e.text);
+	addr_format(&n->address, n->name);
+	r = apply_settings(l, b, n);
+	if (r < 0)
+		return r;
+	derive(n, is_set(b, "check-address") || is_set(globals, "check-address"));
+	config_check_neighbor(n, b, globals, l->problems);
+	return 0;
+}
+
+static void report_duplicates(struct loader *l, struct neighbor_config *const *sorted, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct neighbor_config *first = sorted[i - 1], *second = sorted[i];
+
+		if (first->address.family == AF_UNSPEC ||
+		    config_compare_addresses(&first->address, &second->address) != 0)
+			continue;
+		problems_add(l->problems, l->blocks.neighbors[second - l->config->neighbors].begin,
+			     "neighbor %s is there twice, also at %s: remove one", second->name,
+			     first->origin);
+	}
+}
+
+static int sort_neighbors(struct loader *l)
+{
+	struct config *c = l->config;
+	_cleanup_free_ struct neighbor_config **order = calloc(c->n_neighbors, sizeof(*order));
+	struct neighbor_config *sorted = calloc(c->n_neighbors, sizeof(*sorted));
+
+	if (!order || !sorted) {
+		free(sorted);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < c->n_neighbors; i++)
+		order[i] = &c->neighbors[i];
+	qsort(order, c->n_neighbors, sizeof(*order), compare_neighbors);
+	report_duplicates(l, order, c->n_neighbors);
+	for (size_t i = 0; i < c->n_neighbors; i++)
+		sorted[i] = *order[i];
+	free(c->neighbors);
+	c->neighbors = sorted;
+	return 0;
+}
+
+static int load_neighbors(struct loader *l)
+{
+	size_t n = l->blocks.n_neighbors;
+	int r;
+
+	if (!n)
+		return 0;
+	l->config->neighbors = calloc(n, sizeof(*l->config->neighbors));
+	if (!l->config->neighbors)
+		return -ENOMEM;
+	l->config->n_neighbors = n;
+	for (size_t i = 0; i < n; i++) {
+		r = load_neighbor(l, &l->blocks.neighbors[i], &l->config->neighbors[i]);
+		if (r < 0)
+			return r;
+	}
+	return sort_neighbors(l);
+}
+
+static int load(struct loader *l, const char *path)
+{
+	int r;
+
+	l->config = calloc(1, sizeof(*l->config));
+	if (!l->config)
+		return -ENOMEM;
+	l->config->path = strdup(path);
+	if (!l->config->path)
+		return -ENOMEM;
+	r = load_globals(l);
+	if (r == 0)
+		r = load_neighbors(l);
+	if (r == 0 && problems_count(l->problems))
+		r = -EINVAL;
+	return r;
+}
+
+static void loader_done(struct loader *l)
+{
+	config_free(l->config);
+	neighbor_done(&l->defaults);
+	blocks_done(&l->blocks);
+	problems_free(l->problems);
+	free((char *)l->context.folder);
+}
+
+/* Ends a load: hands the configuration over, or the problems. */
+static int finish(struct loader *l, int r, const char *path, config_report_fn *report, void *arg,
+		  struct config **ret)
+{
+	if (l->problems)
+		problems_report(l->problems, report, arg);
+	if (r == -ENOMEM)
+		report(arg, path, "out of memory");
+	if (r == 0)
+		*ret = TAKE(l->config);
+	return r;
+}
+
+static int find_folder(struct loader *l, const char *path)
+{
+	_cleanup_free_ char *copy = strdup(path);
+
+	if (!copy)
+		return -ENOMEM;
+	l->context.folder = realpath(dirname(copy), NULL);
+	if (!l->context.folder)
+		problems_add(l->problems, (struct place){}, "its folder cannot be found: %s",
+			     strerror(errno));
+	return l->context.folder ? 0 : -EINVAL;
+}
+
+int config_load(const char *path, config_report_fn *report, void *arg, struct config **ret_config)
+{
+	__attribute__((cleanup(loader_done))) struct loader l = {};
+	int r, unreadable = 0;
+
+	r = problems_new(&l.problems);
+	if (r == 0)
+		r = config_parse_files(path, l.problems, &l.blocks);
+	if (r < 0 && r != -ENOMEM) {
+		unreadable = r; /* the problems of what could be read are reported too */
+		r = 0;
+	}
+	if (r == 0)
+		r = find_folder(&l, path);
+	if (r == 0)
+		r = load(&l, path);
+	if (unreadable && r != -ENOMEM)
+		r = unreadable;
+	return finish(&l, r, path, report, arg, ret_config);
+}
+
+int config_load_text(const char *text, config_report_fn *report, void *arg,
+		     struct config **ret_config)
+{
+	__attribute__((cleanup(loader_done))) struct loader l = {};
+	int r;
+
+	r = problems_new(&l.problems);
+	if (r == 0)
+		r = problems_add_file(l.problems, "text");
+	if (r >= 0)
+		r = config_parse(text, strlen(text), r, false, l.problems, &l.blocks);
+	if (r == 0)
+		r = load(&l, "text");
+	return finish(&l, r, "text", report, arg, ret_config);
+}
+
+/* How many neighbors sort at or before `key`. */
+static size_t count_until(const struct config *c, const struct addr *key)
+{
+	size_t low = 0, high = c->n_neighbors;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (config_compare_addresses(&c->neighbors[middle].address, key) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct neighbor_config *config_neighbor(const struct config *c, const char *name)
+{
+	struct addr a;
+	size_t n;
+
+	if (addr_parse(name, &a, NULL) < 0)
+		return NULL;
+	n = count_until(c, &a);
+	return n && config_compare_addresses(&c->neighbors[n - 1].address, &a) == 0
+		       ? &c->neighbors[n - 1]
+		       : NULL;
+}
+
+static unsigned common_bits(const struct addr *a, const struct addr *b)
+{
+	unsigned i = 0;
+
+	while (i < 15 && a->bytes[i] == b->bytes[i])
+		i++;
+	return 8 * i +
+	       (a->bytes[i] == b->bytes[i] ? 8 : __builtin_clz(a->bytes[i] ^ b->bytes[i]) - 24);
+}
+
+static struct addr shorten(const struct addr *a, unsigned prefixlen)
+{
+	struct addr net = *a;
+
+	net.prefixlen = prefixlen;
+	for (unsigned i = 0; i < sizeof(net.bytes); i++) {
+		unsigned keep = prefixlen > 8 * i ? prefixlen - 8 * i : 0;
+
+		if (keep < 8)
+			net.bytes[i] &= 0xff00 >> keep;
+	}
+	return net;
+}
+
+/* In sorted order the last entry at or before an address is the longest prefix that holds it, or it
+ * lies beside it; then every prefix that holds both is no longer than what they have in common, and
+ * that is looked up next. Each step shortens the key; few steps are usual. */
+const struct neighbor_config *config_match(const struct config *c, const struct addr *host)
+{
+	struct addr key = *host;
+
+	for (;;) {
+		size_t n = count_until(c, &key);
+		const struct addr *a;
+
+		if (!n)
+			return NULL;
+		a = &c->neighbors[n - 1].address;
+		if (a->family != key.family || strcmp(a->ifname, key.ifname) != 0)
+			return NULL;
+		if (addr_contains(a, host))
+			return &c->neighbors[n - 1];
+		key = shorten(&key, common_bits(a, &key));
+	}
+}
+
+bool neighbor_config_equal(const struct neighbor_config *a, const struct neighbor_config *b)
+{
+	if (!addr_equal(&a->address, &b->address))
+		return false;
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option *o = &options[i];
+
+		if (o->scope != SCOPE_GLOBAL && o->type != OPTION_TEXT && !option_equal(o, a, b))
+			return false;
+	}
+	return true;
+}

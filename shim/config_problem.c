@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config_parse.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+struct problem {
+	struct place at;
+	size_t number;
+	char *text;
+};
+
+struct problems {
+	char **files;
+	unsigned n_files;
+	struct problem *items;
+	size_t n, n_left_out;
+};
+
+int problems_new(struct problems **ret)
+{
+	struct problems *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+void problems_free(struct problems *p)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->n_files; i++)
+		free(p->files[i]);
+	for (size_t i = 0; i < p->n; i++)
+		free(p->items[i].text);
+	free(p->files);
+	free(p->items);
+	free(p);
+}
+
+int problems_add_file(struct problems *p, const char *name)
+{
+	char **files = reallocarray(p->files, p->n_files + 1, sizeof(*files));
+
+	if (!files)
+		return -ENOMEM;
+	p->files = files;
+	files[p->n_files] = strdup(name);
+	return files[p->n_files] ? (int)p->n_files++ : -ENOMEM;
+}
+
+const char *problems_file(const struct problems *p, unsigned file)
+{
+	return p->files[file];
+}
+
+/* Values in it come from files that may hold anything; the text goes to terminals and into JSON. */
+static void make_printable(char *text)
+{
+	for (size_t n; *text; text += n) {
+		n = option_printable_at((unsigned char *)text);
+		if (!n) {
+			*text = '?';
+			n = 1;
+		}
+	}
+}
+
+void problems_add(struct problems *p, struct place at, const char *fmt, ...)
+{
+	struct problem *items = NULL;
+	char *text = NULL;
+	va_list ap;
+
+	if (p->n < CONFIG_PROBLEMS_MAX)
+		items = reallocarray(p->items, p->n + 1, sizeof(*items));
+	if (items) {
+		p->items = items;
+		va_start(ap, fmt);
+		if (vasprintf(&text, fmt, ap) < 0)
+			text = NULL;
+		va_end(ap);
+	}
+	if (!text) {
+		p->n_left_out++;
+		return;
+	}
+	make_printable(text);
+	items[p->n] = (struct problem){.at = at, .number = p->n, .text = text};
+	p->n++;
+}
+
+size_t problems_count(const struct problems *p)
+{
+	return p->n + p->n_left_out;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct problem *x = a, *y = b;
+
+	if (x->at.file != y->at.file)
+		return x->at.file < y->at.file ? -1 : 1;
+	if (x->at.line != y->at.line)
+		return x->at.line < y->at.line ? -1 : 1;
+	return x->number < y->number ? -1 : 1;
+}
+
+void problems_report(struct problems *p, config_report_fn *report, void *arg)
+{
+	if (p->n)
+		qsort(p->items, p->n, sizeof(*p->items), compare);
+	for (size_t i = 0; i < p->n; i++) {
+		const struct problem *item = &p->items[i];
+		char where[1200];
+
+		if (item->at.line)
+			snprintf(where, sizeof(where), "%.1100s:%u", p->files[item->at.file],
+				 item->at.line);
+		else
+			snprintf(where, sizeof(where), "%.1100s", p->files[item->at.file]);
+		make_printable(where);
+		report(arg, where, item->text);
+	}
+	if (p->n_left_out) {
+		char text[80];
+
+		snprintf(text, sizeof(text), "%zu more problems are not shown", p->n_left_out);
+		report(arg, p->n_files ? p->files[0] : "", text);
+	}
+}

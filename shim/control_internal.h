@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one struct behind control*.c:
+ *   control.c           start, stop, what the kernel and the clock tell
+ *   control_reload.c    from one configuration to the next
+ *   control_workers.c   what workers ask for
+ *   control_commands.c  what botlsctl asks for
+ */
+#ifndef BOTLS_CONTROL_INTERNAL_H
+#define BOTLS_CONTROL_INTERNAL_H
+
+#include "control.h"
+
+#include "child.h"
+#include "credentials.h"
+#include "ctlserver.h"
+#include "dial.h"
+#include "netwatch.h"
+#include "plan.h"
+#include "steering.h"
+
+/* A configuration with what was read for it and what is known of its neighbors now. */
+struct state {
+	struct config *config;
+	struct files *files;
+	struct peer {		      /* in the order of config->neighbors */
+		struct addr own;      /* our address towards it, AF_UNSPEC: unknown */
+		uint64_t clear_votes; /* bit per worker: no TLS there for its time (preferred) */
+		bool allow_clear;     /* all of them say so */
+		bool had_clear;	      /* a session in clear text was seen since */
+	} * peers;
+};
+
+struct control {
+	struct loop *loop;
+	struct state now;
+	struct reload *reload; /* one in progress, or NULL */
+	struct steering *steering;
+	struct tls_listeners tls;
+	struct netwatch *watch;
+	struct io *watch_io;
+	struct ctlserver *ctl;
+	struct child **children;
+	size_t n_children;
+	int keylog_fd;
+	struct timer *network_changed, *poll_clear, *audit, *expiry, *watchdog;
+	struct gather *gathers;
+	uint32_t last_id;
+	uint64_t generation;
+	int64_t started;
+	bool keep_steering, steer_again;
+};
+
+/* control.c */
+int state_init(struct state *s, struct config *config); /* takes the configuration over */
+void state_done(struct state *s);
+bool control_resolve(
+	struct control *c,
+	struct state *s); /* own addresses as the kernel has them now; true: others than before */
+int control_steer(struct control *c, const struct state *s, struct errtext *e);
+void control_warn_expiry(struct control *c);
+
+/* control_reload.c */
+/* `req` is answered when it is over; NULL: the log tells. */
+void control_reload(struct control *c, struct ctl_request *req, bool dry_run);
+/* A worker answered a batch, or died while its answer was due. */
+void control_on_applied(struct control *c, struct child *child, uint32_t id, const char *error);
+void control_reload_free(struct control *c);
+/* Checks certificates and keys of every neighbor; reports each bad one. Returns their number or
+ * -ENOMEM. A certificate of ours that expired while it was in force (`in_force` may be NULL) is
+ * reported but does not count: it must not stand in the way of changes elsewhere. A new one that
+ * has expired does. */
+int check_credentials(const struct config *config, const struct files *files,
+		      const struct files *in_force, config_report_fn *report, void *arg);
+
+/* control_workers.c */
+extern const struct child_callbacks control_child_callbacks;
+/* Sends configuration, files and listeners; the answer carries `id`. */
+int control_send_batch(struct control *c, struct child *child, const struct state *s, uint32_t id);
+void control_clear_ended(struct control *c, const char *name);
+
+/* control_commands.c */
+void control_on_request(void *arg, struct ctl_request *req, const struct jv *request);
+void control_on_status(struct control *c, struct child *child, struct ipc_message *m);
+void control_on_child_silent(struct control *c, struct child *child);
+void control_gathers_free(struct control *c);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * botlsctl: what its subcommands share. A subcommand asks botlsd one question and prints the
+ * answer; it returns the exit code of the program.
+ */
+#ifndef BOTLS_CTL_H
+#define BOTLS_CTL_H
+
+#include "json.h"
+#include "util.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+enum ctl_exit {
+	CTL_OK = 0,
+	CTL_NO = 1, /* botlsd refused, or the kernel does not agree with it */
+	CTL_USAGE = 2,
+	CTL_UNREACHABLE = 3, /* no botlsd, or nothing from it that can be understood */
+};
+
+#define CTL_ANSWER_TIMEOUT 10 /* seconds */
+
+struct ctl {
+	const char *socket;
+	bool json;
+	bool dry_run;
+	unsigned width; /* columns of the terminal; 0: no limit */
+	time_t now;
+};
+
+struct ctl_command {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	bool takes_dry_run;
+	/* argv[0] is the first argument. */
+	enum ctl_exit (*run)(const struct ctl *c, int argc, char **argv);
+};
+
+enum ctl_exit ctl_show(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_steering(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_reload(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_reset(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_log(const struct ctl *c, int argc, char **argv);
+
+/* botlsctl.c. The index of the name that `word` is, or is the only one to begin with; else says so
+ * and returns -1. */
+int ctl_match(const char *word, const char *const *names, size_t n, const char *what);
+/* Says how `name` is used; CTL_USAGE. */
+enum ctl_exit ctl_usage(const char *name);
+/* The canonical text of an address argument (static storage), or says what is wrong with it and
+ * returns NULL. */
+const char *ctl_neighbor_argument(const char *text);
+
+/* ctl_client.c. A request object with one argument (value NULL: left out; key NULL: none). NULL:
+ * out of memory. */
+struct jv *ctl_request(const char *command, const char *key, const char *value);
+/* Sends the request (taken over) and waits. With --json the answer is printed here, and *ret_answer
+ * is still set. CTL_OK: botlsd said yes. Else the reason has been printed and *ret_answer is
+ * untouched. */
+enum ctl_exit ctl_ask(const struct ctl *c, struct jv *request, struct jv **ret_answer);
+/* After reading an answer: CTL_OK, or says what was wrong with it: CTL_UNREACHABLE. */
+enum ctl_exit ctl_understood(const struct errtext *problem);
+
+/* ctl_neighbor.c. All that is known of one neighbor. */
+void ctl_print_neighbor(const struct ctl *c, const struct jv_cursor *neighbor);
+/* The session that carries `bgp`, the best state; else the first one; value NULL when there is
+ * none. */
+struct jv_cursor ctl_best_session(const struct jv_cursor *sessions, const char *bgp);
+
+/* ctl_advice.c. What an operator does about a failure of that reason; NULL when there is nothing to
+ * say. */
+const char *ctl_advice(const char *reason);
+
+/* ctl_text.c. Everything for people goes through these two: whatever a peer put into a certificate
+ * or a NOTIFICATION, no control character reaches the terminal. Colours would begin here. */
+void ctl_print(const char *fmt, ...) PRINTF(1, 2);
+/* On standard error, after "botlsctl: ", with a newline. */
+void ctl_complain(const char *fmt, ...) PRINTF(1, 2);
+
+#define CTL_TIME_LEN 64
+/* "14:03:22" today, "2025-11-20" before; "-" when unknown (0). */
+const char *ctl_time_short(const struct ctl *c, int64_t t, char buf[static CTL_TIME_LEN]);
+/* "2025-11-20 14:03:22" in local time. */
+const char *ctl_time_long(int64_t t, char buf[static CTL_TIME_LEN]);
+/* "2026-09-21 (in 304 days)", "2025-11-01 (EXPIRED 20 days ago)". */
+const char *ctl_time_expiry(const struct ctl *c, int64_t t, char buf[static CTL_TIME_LEN]);
+
+/* Characters, not bytes, of a UTF-8 text; and the bytes that the first `max` characters take. */
+size_t ctl_text_width(const char *s);
+size_t ctl_text_prefix(const char *s, size_t max);
+
+/* ctl_table.c. Columns as wide as their contents; the last one is cut where the terminal ends. A
+ * first column that would leave it no room stands on a line of its own. */
+#define CTL_TABLE_COLUMNS 8
+struct ctl_table;
+struct ctl_table *ctl_table_new(const char *const *titles,
+				size_t n_columns); /* NULL: out of memory */
+void ctl_table_free(struct ctl_table *t);
+/* Copies as many cells as there are columns. 0 or -ENOMEM. */
+int ctl_table_add(struct ctl_table *t, const char *const *cells);
+void ctl_table_print(const struct ctl_table *t, unsigned width);
+static inline void cleanup_ctl_table(struct ctl_table **t)
+{
+	ctl_table_free(*t);
+}
+#define _cleanup_ctl_table_ __attribute__((cleanup(cleanup_ctl_table)))
+
+#endif

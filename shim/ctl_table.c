@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#define GAP	 2
+#define LAST_MIN 15 /* the last column is worth printing beside the others from here on */
+
+struct ctl_table {
+	size_t n_columns;
+	size_t width[CTL_TABLE_COLUMNS];
+	char **cells; /* row after row; the first one are the titles */
+	size_t n_cells, size;
+};
+
+struct ctl_table *ctl_table_new(const char *const *titles, size_t n_columns)
+{
+	_cleanup_ctl_table_ struct ctl_table *t = NULL;
+
+	assert(n_columns >= 2 && n_columns <= CTL_TABLE_COLUMNS);
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->n_columns = n_columns;
+	if (ctl_table_add(t, titles) < 0)
+		return NULL;
+	return TAKE(t);
+}
+
+void ctl_table_free(struct ctl_table *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n_cells; i++)
+		free(t->cells[i]);
+	free(t->cells);
+	free(t);
+}
+
+static int make_room(struct ctl_table *t)
+{
+	size_t size = t->size ? 2 * t->size : 16 * t->n_columns;
+	char **cells;
+
+	if (t->n_cells + t->n_columns <= t->size)
+		return 0;
+	cells = reallocarray(t->cells, size, sizeof(*cells));
+	if (!cells)
+		return -ENOMEM;
+	t->cells = cells;
+	t->size = size;
+	return 0;
+}
+
+int ctl_table_add(struct ctl_table *t, const char *const *cells)
+{
+	int r = make_room(t);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < t->n_columns; i++) {
+		size_t width = ctl_text_width(cells[i]);
+
+		t->cells[t->n_cells] = strdup(cells[i]);
+		if (!t->cells[t->n_cells])
+			return -ENOMEM;
+		t->n_cells++;
+		if (width > t->width[i])
+			t->width[i] = width;
+	}
+	return 0;
+}
+
+/* How wide the first column may be for the last one to keep LAST_MIN; never under an IPv4 address.
+ */
+static size_t first_column(const struct ctl_table *t, unsigned width)
+{
+	size_t others = LAST_MIN;
+
+	for (size_t i = 1; i < t->n_columns; i++)
+		others += GAP + (i + 1 < t->n_columns ? t->width[i] : 0);
+	if (!width || t->width[0] + others <= width)
+		return t->width[0];
+	if (width < others + strlen("255.255.255.255"))
+		return strlen("255.255.255.255");
+	return width - others;
+}
+
+static void print_padded(const char *cell, size_t width)
+{
+	size_t have = ctl_text_width(cell);
+
+	ctl_print("%s%*s", cell, (int)(have < width ? width - have : 0) + GAP, "");
+}
+
+/* The one place that prints a cell that may be cut; the room is what is left of the line. */
+static void print_last(const char *cell, size_t used, unsigned width)
+{
+	size_t room = width > used ? width - used : 0;
+
+	if (!width || ctl_text_width(cell) <= room)
+		ctl_print("%s\n", cell);
+	else if (room < 4)
+		ctl_print("\n");
+	else
+		ctl_print("%.*s...\n", (int)ctl_text_prefix(cell, room - 3), cell);
+}
+
+/* True when nothing but blanks would follow. */
+static bool rest_is_empty(char *const *cells, size_t from, size_t n)
+{
+	for (size_t i = from; i < n; i++)
+		if (cells[i][0])
+			return false;
+	return true;
+}
+
+static void print_row(const struct ctl_table *t, char *const *cells, size_t first, unsigned width)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		size_t column = i ? t->width[i] : first;
+
+		if (rest_is_empty(cells, i + 1, t->n_columns)) {
+			print_last(cells[i], used, i + 1 == t->n_columns ? width : 0);
+			return;
+		}
+		if (i == 0 && ctl_text_width(cells[0]) > first) {
+			ctl_print("%s\n", cells[0]);
+			print_padded("", column);
+		} else {
+			print_padded(cells[i], column);
+		}
+		used += column + GAP;
+	}
+}
+
+void ctl_table_print(const struct ctl_table *t, unsigned width)
+{
+	size_t first = first_column(t, width);
+
+	for (size_t i = 0; i < t->n_cells; i += t->n_columns)
+		print_row(t, t->cells + i, first, width);
+}

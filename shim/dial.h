@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sockets towards neighbors that need privilege: connections from our own address with the TCP
+ * options of the neighbor, and the TLS listeners. Made by control, used by workers.
+ */
+#ifndef BOTLS_DIAL_H
+#define BOTLS_DIAL_H
+
+#include "config.h"
+#include "messages.h"
+#include "steering.h"
+
+/* A connection towards neighbor `n` from want->own: TLS port, or port 179 in clear. *ret_fd is
+ * connecting. */
+int dial_outer(struct steering *s, const struct neighbor_config *n, const struct message_want *want,
+	       int *ret_fd, struct errtext *e);
+
+/* The listeners of the TLS port, one per family that this machine has. */
+struct tls_listeners {
+	int fds[2];
+	size_t n;
+};
+int tls_listeners_open(uint16_t port, struct tls_listeners *ret, struct errtext *e);
+void tls_listeners_close(struct tls_listeners *l);
+
+/* Sets the TCP-MD5 keys that `new` has and takes away those that only `old` (may be NULL) has. On
+ * error the keys of `old` are in force again. */
+int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
+			   const struct config *new, struct errtext *e);
+
+#endif

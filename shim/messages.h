@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What control and a worker say to each other (lib/ipc.h). Both are the same binary, so structs
+ * travel as they are. Control trusts no worker: it checks every name and length that comes from
+ * one.
+ */
+#ifndef BOTLS_MESSAGES_H
+#define BOTLS_MESSAGES_H
+
+#include "addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum message_type {
+	/* control to worker; a batch of CONFIG, FILE and LISTENER messages takes effect with APPLY
+	 */
+	MSG_CONFIG = 1,	    /* descriptor: text of config_print() */
+	MSG_FILE,	    /* payload: path; descriptor: what it held when control read it */
+	MSG_LISTENER_TLS,   /* descriptor: where neighbors come in */
+	MSG_LISTENER_INNER, /* descriptor: where the daemon's own connections come in */
+	MSG_KEYLOG,	    /* descriptor: append TLS secrets here (--keylog) */
+	MSG_APPLY,
+	MSG_SOCKET, /* id: of the request; payload: struct message_socket; descriptor unless it
+		       failed */
+	MSG_RESET,  /* payload: name; id comes back with RESET_DONE */
+	MSG_QUERY,  /* payload: name, or empty for all; STATUS..., then STATUS_END with the same id
+		     */
+	MSG_LOG_LEVEL, /* id: enum log_level */
+	MSG_PING,
+	MSG_FALLBACK_BEGIN, /* payload: name; clear text is allowed already (said to a worker that
+			       was restarted) */
+	MSG_FALLBACK_END, /* payload: name; the last session in clear text that fallback allowed is
+			     over */
+
+	/* worker to control */
+	MSG_APPLIED = 64, /* payload: empty, or why the batch was refused (the old one stays) */
+	MSG_WANT_OUTER,	  /* id; payload: struct message_want */
+	MSG_WANT_INNER,	  /* id; payload: struct message_want */
+	MSG_RESET_DONE,	  /* id; payload: uint32_t sessions ended */
+	MSG_STATUS,	  /* id; payload: one neighbor, JSON as in docs/control-protocol.md */
+	MSG_STATUS_END,	  /* id; payload: the worker's own line, JSON */
+	MSG_PONG,
+	MSG_FALLBACK, /* payload: struct message_fallback */
+};
+
+struct message_want {
+	char neighbor[ADDR_STRLEN]; /* name of the configured neighbor */
+	struct addr own;	    /* our side's address */
+	struct addr peer; /* the other side's; differs from the neighbor's only for prefixes */
+	bool clear;	  /* WANT_OUTER: port 179 in clear text (preferred, after its time) */
+};
+
+struct message_socket {
+	int32_t error; /* 0: the descriptor is connecting or connected; else -errno */
+	char text[256];
+};
+
+struct message_fallback {
+	char neighbor[ADDR_STRLEN];
+	bool allow_clear;
+};
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A neighbor as a worker has it: its settings, its sessions, what happened to it, and for
+ * `preferred` whether clear text is allowed now. Never sees a transport.
+ *
+ * Fallback (preferred): when no BGP session over TLS has been Established for fallback-after
+ * seconds, clear text is allowed, loudly, until one is, or until the clear-text session that
+ * followed has ended; then the time starts anew.
+ */
+#ifndef BOTLS_NEIGHBOR_H
+#define BOTLS_NEIGHBOR_H
+
+#include "config.h"
+#include "json.h"
+#include "loop.h"
+#include "session.h"
+
+struct neighbor;
+
+/* What a neighbor asks of the worker. */
+struct neighbor_host_ops {
+	uint32_t (*want_outer)(void *host, struct neighbor *n, struct session *s, bool clear);
+	uint32_t (*want_inner)(void *host, struct neighbor *n, struct session *s);
+	void (*forget_request)(void *host, uint32_t id);
+	bool (*may_handshake)(void *host);
+	void (*on_handshakes)(void *host, int change); /* +1 began, -1 ended */
+	void (*on_fallback)(void *host, struct neighbor *n, bool allow_clear);
+	/* The last session of a neighbor that was dropped is gone: free it. */
+	void (*on_empty)(void *host, struct neighbor *n);
+};
+
+/* `ctx` may be NULL: the certificate cannot be used, `error` says why; the neighbor refuses every
+ * session. */
+int neighbor_new(struct loop *loop, const struct neighbor_host_ops *ops, void *host,
+		 const struct neighbor_config *config, struct tls_ctx *ctx, const char *error,
+		 struct neighbor **ret);
+void neighbor_free(struct neighbor *n); /* its sessions end by RST */
+
+/* New settings; `reset` ends its sessions. The reference on `ctx` is the neighbor's own. */
+void neighbor_set_config(struct neighbor *n, const struct neighbor_config *config,
+			 struct tls_ctx *ctx, const char *error, bool reset);
+/* No longer configured: ends its sessions in an orderly way; on_empty follows (maybe at once). */
+void neighbor_drop(struct neighbor *n);
+
+const char *neighbor_name(const struct neighbor *n);
+const struct neighbor_config *neighbor_config(const struct neighbor *n);
+
+/* Both take `fd` over. A connection that may not become a session is reset, counted and logged. */
+void neighbor_accept_inner(struct neighbor *n, uint64_t id, int fd, const struct addr *peer,
+			   const struct addr *own);
+void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct addr *peer,
+			   uint16_t port, const struct addr *own);
+
+/* Ends its sessions (botlsctl reset). Returns how many. */
+unsigned neighbor_reset(struct neighbor *n, const char *why);
+unsigned neighbor_sessions(const struct neighbor *n);
+/* Clear text is allowed already: a worker that was restarted takes this over from its predecessor.
+ */
+void neighbor_fallback_begin(struct neighbor *n);
+/* The last session in clear text is over: ours or one that the daemon accepted itself. Only control
+ * sees both. */
+void neighbor_fallback_end(struct neighbor *n);
+
+/* As docs/control-protocol.md has it; NULL when out of memory. */
+struct jv *neighbor_status(struct neighbor *n, unsigned worker);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by neighbor.c (what happens) and neighbor_status.c (how it is shown), and by nobody else.
+ */
+#ifndef BOTLS_NEIGHBOR_INTERNAL_H
+#define BOTLS_NEIGHBOR_INTERNAL_H
+
+#include "neighbor.h"
+
+#include "log.h"
+
+struct link {
+	struct link *next;
+	struct neighbor *neighbor;
+	struct session *session;
+	bool has_handshake; /* counted by on_handshakes() */
+	bool was_established;
+};
+
+struct failure {
+	int64_t time;
+	enum tls_reason reason;
+	char text[256];
+	enum session_direction direction;
+};
+
+struct neighbor {
+	struct loop *loop;
+	const struct neighbor_host_ops *ops;
+	void *host;
+	char name[ADDR_STRLEN];
+	const struct neighbor_config *config; /* NULL once dropped */
+	struct tls_ctx *ctx;
+	char error[256];
+
+	struct link *links;
+	unsigned n_links;
+	enum session_state best;
+	bool has_best;
+	int64_t since;
+
+	bool allow_clear;
+	struct timer *fallback;
+
+	uint64_t n_sessions, n_established, failures[TLS_REASONS];
+	struct failure last_failure;
+	struct bgp_notification last_notification;
+	int64_t last_notification_time;
+	bool last_notification_in;
+	struct log_limit log_limit;
+};
+
+#endif

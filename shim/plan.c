@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.h"
+#include "config_schema.h"
+
+#include <errno.h>
+
+/* Appends ", name"; what does not fit becomes "...". */
+static void add_name(char *list, size_t size, const char *name)
+{
+	size_t n = strlen(list), room = size - n;
+	static const char more[] = ", ...";
+
+	if (n >= sizeof(more) && !strcmp(list + n - sizeof(more) + 1, more))
+		return;
+	if (strlen(name) + 2 + sizeof(more) <= room)
+		snprintf(list + n, room, "%s%s", n ? ", " : "", name);
+	else
+		snprintf(list + n, room, "%s", more);
+}
+
+/* A key and its file fill one field: the name of the key stands for both. */
+static bool differs(const struct option *o, const void *before, const void *after)
+{
+	return o->type != OPTION_SECRET_FILE && !option_equal(o, before, after);
+}
+
+static bool resets(const struct option *o, const void *before, const void *after)
+{
+	switch (o->effect) {
+	case EFFECT_RESET: return true;
+	case EFFECT_TIGHTEN: return !option_is_wider(o, after, before);
+	case EFFECT_LATER:
+	case EFFECT_RESTART: break;
+	}
+	return false;
+}
+
+static void compare_globals(struct plan *p, const struct config *old, const struct config *new)
+{
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option *o = &options[i];
+
+		if (o->scope != SCOPE_GLOBAL || !differs(o, old, new))
+			continue;
+		if (o->effect == EFFECT_RESTART)
+			add_name(p->needs_restart, sizeof(p->needs_restart), o->name);
+		else
+			add_name(p->globals_changed, sizeof(p->globals_changed), o->name);
+	}
+}
+
+static void compare_neighbor(struct plan_item *item)
+{
+	const struct neighbor_config *before = item->before, *after = item->after;
+
+	item->action = PLAN_KEEP;
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option *o = &options[i];
+
+		if (o->scope == SCOPE_GLOBAL || !differs(o, before, after))
+			continue;
+		item->action = PLAN_CHANGE;
+		item->resets |= resets(o, before, after);
+		add_name(item->changed, sizeof(item->changed), o->name);
+	}
+	if (before->mode == MODE_OFF && after->mode == MODE_OFF)
+		item->resets = false;
+}
+
+static void add_item(struct plan *p, const struct neighbor_config *before,
+		     const struct neighbor_config *after)
+{
+	struct plan_item *item = &p->items[p->n_items++];
+
+	item->before = before;
+	item->after = after;
+	if (!before) {
+		item->action = PLAN_ADD;
+	} else if (!after) {
+		item->action = PLAN_DROP;
+		item->resets = before->mode != MODE_OFF;
+	} else {
+		compare_neighbor(item);
+	}
+	switch (item->action) {
+	case PLAN_KEEP: p->n_keep++; break;
+	case PLAN_CHANGE: p->n_change++; break;
+	case PLAN_ADD: p->n_add++; break;
+	case PLAN_DROP: p->n_drop++; break;
+	}
+	p->n_resets += item->resets;
+}
+
+int plan_make(const struct config *old, const struct config *new, struct plan **ret_plan)
+{
+	size_t n_old = old ? old->n_neighbors : 0, n_new = new->n_neighbors;
+	struct plan *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->items = calloc(n_old + n_new + 1, sizeof(*p->items));
+	if (!p->items) {
+		free(p);
+		return -ENOMEM;
+	}
+	for (size_t i = 0, j = 0; i < n_old || j < n_new;) {
+		const struct neighbor_config *before = i < n_old ? &old->neighbors[i] : NULL;
+		const struct neighbor_config *after = j < n_new ? &new->neighbors[j] : NULL;
+		int r = !before	 ? 1
+			: !after ? -1
+				 : config_compare_addresses(&before->address, &after->address);
+
+		add_item(p, r <= 0 ? before : NULL, r >= 0 ? after : NULL);
+		i += r <= 0;
+		j += r >= 0;
+	}
+	if (old)
+		compare_globals(p, old, new);
+	*ret_plan = p;
+	return 0;
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	free(p->items);
+	free(p);
+}
+
+const char *plan_action_name(enum plan_action a)
+{
+	switch (a) {
+	case PLAN_KEEP: return "keep";
+	case PLAN_CHANGE: return "change";
+	case PLAN_ADD: return "add";
+	case PLAN_DROP: return "drop";
+	}
+	return "?";
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves bytes both ways between two transports, and passes every end on as the same kind of end:
+ * FIN as FIN (TLS: close_notify first), RST and a broken TLS stream as RST. Bytes that came before
+ * an end are delivered before it, also before an RST: a NOTIFICATION in flight arrives.
+ *
+ * Nothing is read from one side while the other does not take what was read before, so that a stuck
+ * peer stays visible to the BGP timers (RFC 4271 6.5, RFC 9687). Memory: at most 16 KiB per
+ * direction, and only while a side is stuck. All that waits is bounded in time (the RELAY_*_MS
+ * below).
+ */
+#ifndef BOTLS_RELAY_H
+#define BOTLS_RELAY_H
+
+#include "loop.h"
+#include "transport.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One TLS record. What is readable together leaves together. */
+#define RELAY_BUFFER 16384
+/* Bytes per direction and callback, before others get their turn. */
+#define RELAY_BUDGET (256 * 1024)
+/* Once the session is ending: without progress, and in all, until the rest is given up with RST. */
+#define RELAY_STALL_MS	5000
+#define RELAY_LINGER_MS 30000
+/* Half closed and no byte from the other half: as long as Linux keeps a FIN_WAIT2. */
+#define RELAY_HALF_CLOSED_MS 60000
+
+enum relay_side {
+	RELAY_INNER, /* the daemon */
+	RELAY_OUTER, /* the neighbor */
+	RELAY_US,    /* in struct relay_end only */
+};
+
+enum relay_how {
+	RELAY_EOF,     /* an orderly end */
+	RELAY_RESET,   /* RST, a timeout of TCP, a broken TLS stream; the text says which */
+	RELAY_ERROR,   /* our own: out of memory */
+	RELAY_CLOSED,  /* relay_close() */
+	RELAY_ABORTED, /* relay_abort() */
+};
+
+struct relay_end {
+	enum relay_side first; /* who ended first */
+	enum relay_how how;    /* and how */
+	char text[256];	       /* why, "" for an orderly end */
+	uint64_t bytes[2];     /* read from the inner and the outer side */
+	uint64_t lost[2];      /* of these, not handed to the socket of the other side */
+};
+
+/* How long is waited for what. */
+struct relay_limits {
+	unsigned stall_ms, linger_ms, half_closed_ms;
+};
+
+struct relay_callbacks {
+	/* Bytes read from one side, in order, before they are written to the other. May be NULL. */
+	void (*on_bytes)(void *arg, enum relay_side from, const void *data, size_t len);
+	/* Once, from the loop, when both sides are closed; not after relay_abort(). */
+	void (*on_end)(void *arg, const struct relay_end *end);
+	/* NULL: malloc(). What it returns is freed with free(). */
+	void *(*alloc)(size_t size);
+	/* NULL: the RELAY_*_MS above. */
+	const struct relay_limits *limits;
+};
+
+/* Both callbacks may call any function here, relay_free() too. */
+struct relay;
+
+/* Takes both transports over, also when it fails: 0 or -ENOMEM or another -errno of the loop. No
+ * callback is called before the loop runs. `callbacks` is copied. */
+int relay_new(struct loop *loop, struct transport *inner, struct transport *outer,
+	      const struct relay_callbacks *callbacks, void *arg, struct relay **ret);
+
+/* An orderly end towards both: what was read is delivered, then close_notify and FIN; what still
+ * comes is dropped. on_end follows, within RELAY_LINGER_MS; a side that took not even our end by
+ * then gets RST. -ENOMEM: nothing was done, relay_abort() is left. */
+int relay_close(struct relay *r);
+
+/* RST to both at once; on_end will not be called. *ret_end, if not NULL, says how it stood. */
+void relay_abort(struct relay *r, struct relay_end *ret_end);
+
+/* Aborts what still runs. NULL is fine. */
+void relay_free(struct relay *r);
+
+/* NULL once the relay has ended. */
+struct transport *relay_transport(const struct relay *r, enum relay_side side);
+uint64_t relay_bytes(const struct relay *r, enum relay_side from);
+/* For how long `side` has not taken what is ready for it; 0 when nothing waits. */
+uint64_t relay_blocked_ms(const struct relay *r, enum relay_side side);
+/* Memory held in buffers now. */
+size_t relay_buffered(const struct relay *r);
+
+#endif

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session_internal.h"
+
+#include "sock.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define RETRY_FIRST_MS	 1000
+#define RETRY_MAX_MS	 8000
+#define WAIT_FOR_SLOT_MS 200 /* all handshake slots are taken: look again */
+
+/* With TLS 1.3 a client is done before the server has judged its certificate. We give the server's
+ * verdict this much time to arrive, while the daemon's OPEN is still ours to hold: a refusal is
+ * then an attempt that failed, not a session that broke. Any first byte of the neighbor's BGP ends
+ * the wait. */
+#define CONFIRM_MS 1000
+
+static void attempt(struct session *s);
+
+void session_set_state(struct session *s, enum session_state state)
+{
+	if (s->state == state)
+		return;
+	s->state = state;
+	s->since = time(NULL);
+	s->ops->on_state(s->host, s);
+}
+
+static void drop_request(struct session *s)
+{
+	if (s->request)
+		s->ops->forget_request(s->host, s->request);
+	s->request = 0;
+}
+
+static void drop_side(struct io **io, int *fd, bool reset)
+{
+	io_free(*io);
+	*io = NULL;
+	if (*fd >= 0) {
+		if (reset)
+			sock_set_reset_on_close(*fd);
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+/* Without a reset, an alert that says why we refuse reaches the neighbor. */
+static void drop_outer(struct session *s, bool reset)
+{
+	drop_request(s);
+	timer_stop(s->deadline);
+	s->is_confirming = false;
+	tls_free(TAKE(s->tls));
+	drop_side(&s->outer_io, &s->outer_fd, reset);
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	drop_outer(s, true);
+	drop_side(&s->inner_io, &s->inner_fd, true);
+	relay_free(s->relay);
+	timer_free(s->deadline);
+	timer_free(s->retry);
+	bgp_done(&s->in);
+	bgp_done(&s->out);
+	if (s->ctx)
+		tls_ctx_unref(s->ctx);
+	free(s);
+}
+
+void session_end(struct session *s, const char *why)
+{
+	s->is_closing = true;
+	drop_request(s); /* the host is gone after on_ended */
+	s->ops->on_ended(s->host, s, why);
+	session_free(s);
+}
+
+/* --- attempts
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static bool may_go_clear(struct session *s)
+{
+	return s->config->mode == MODE_PREFERRED && s->ops->may_clear(s->host);
+}
+
+static uint64_t patience_ms(const struct session *s)
+{
+	unsigned patience = s->config->hold_time;
+
+	/* Long enough for the attempt after the moment from which clear text is allowed. */
+	if (s->config->mode == MODE_PREFERRED &&
+	    patience < s->config->fallback_after + 2 * RETRY_MAX_MS / 1000)
+		patience = s->config->fallback_after + 2 * RETRY_MAX_MS / 1000;
+	return patience * 1000ULL;
+}
+
+static void hold(struct session *s, uint64_t ms)
+{
+	session_set_state(s, SESSION_HELD);
+	if (timer_set_ms(s->retry, jitter_ms(ms)) < 0)
+		session_end(s, "out of memory");
+}
+
+static void try_clear(struct session *s)
+{
+	s->is_clear = true;
+	attempt(s);
+}
+
+/* What comes after an attempt that failed: another one, clear text, or the end. May free the
+ * session. */
+static void next_attempt(struct session *s, const char *text)
+{
+	uint64_t now = loop_now_ms();
+	uint64_t delay = s->retry_ms;
+
+	drop_outer(s, false);
+	if (s->direction == SESSION_IN || s->is_clear) {
+		session_end(s, text);
+		return;
+	}
+	if (may_go_clear(s)) {
+		try_clear(s);
+		return;
+	}
+	if (now + delay >= s->began_ms + patience_ms(s)) {
+		session_end(s, text);
+		return;
+	}
+	s->retry_ms = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
+	hold(s, delay);
+}
+
+static void failed(struct session *s, enum tls_reason reason, const char *text)
+{
+	char copy[256];
+
+	/* The text may live in the struct tls that next_attempt() frees. */
+	snprintf(copy, sizeof(copy), "%s", text);
+	s->ops->on_failure(s->host, s, reason, copy);
+	next_attempt(s, copy);
+}
+
+static void attempt(struct session *s)
+{
+	if (!s->ops->may_handshake(s->host)) {
+		hold(s, WAIT_FOR_SLOT_MS);
+		return;
+	}
+	s->has_tried = true;
+	session_set_state(s, SESSION_CONNECTING);
+	s->request = s->ops->want_outer(s->host, s, s->is_clear);
+	if (!s->request || timer_set_ms(s->deadline, s->config->handshake_timeout * 1000ULL) < 0)
+		session_end(s, "out of memory");
+}
+
+static void on_retry(void *arg)
+{
+	struct session *s = arg;
+
+	/* TLS comes first in every session, whatever happened to the ones before. */
+	if (s->has_tried && may_go_clear(s))
+		s->is_clear = true;
+	attempt(s);
+}
+
+/* --- TLS
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+static void want_inner(struct session *s)
+{
+	session_set_state(s, SESSION_INNER);
+	io_set(s->outer_io, IO_HUP);
+	s->request = s->ops->want_inner(s->host, s);
+	if (!s->request || timer_set_ms(s->deadline, s->config->handshake_timeout * 1000ULL) < 0)
+		session_end(s, "out of memory");
+}
+
+static void verified(struct session *s)
+{
+	if (s->direction == SESSION_IN)
+		want_inner(s);
+	else
+		session_start_relay(s);
+}
+
+static void tls_step(struct session *s)
+{
+	enum tls_want want = s->is_confirming ? tls_peek(s->tls) : tls_handshake(s->tls);
+	struct tls_info info;
+	const char *text;
+
+	switch (want) {
+	case TLS_WANT_READ: io_set(s->outer_io, IO_READ); return;
+	case TLS_WANT_WRITE: io_set(s->outer_io, IO_WRITE); return;
+	case TLS_DONE:
+		tls_set_key_update_records(s->tls, s->config->key_update_records);
+		tls_get_info(s->tls, &info);
+		if (s->direction == SESSION_OUT && !s->is_confirming &&
+		    strcmp(info.version, "TLSv1.3") == 0) {
+			s->is_confirming = true;
+			timer_set_ms(s->deadline, CONFIRM_MS);
+			tls_step(s);
+			return;
+		}
+		verified(s);
+		return;
+	case TLS_EOF:
+		/* The neighbor's daemon refused the connection in an orderly way: pass it on as
+		 * that. */
+		if (s->is_confirming) {
+			verified(s);
+			return;
+		}
+		/* fall through */
+	case TLS_TRUNCATED:
+	case TLS_FAILED: {
+		enum tls_reason reason = tls_failure(s->tls, &text);
+
+		failed(s, reason, text);
+		return;
+	}
+	}
+}
+
+static void begin_tls(struct session *s, enum tls_side side)
+{
+	if (tls_new(s->ctx, side, s->outer_fd, &s->peer, &s->tls) < 0) {
+		session_end(s, "out of memory");
+		return;
+	}
+	session_set_state(s, SESSION_HANDSHAKE);
+	tls_step(s);
+}
+
+/* --- events
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void on_deadline(void *arg)
+{
+	struct session *s = arg;
+	char text[128];
+
+	if (s->is_confirming) {
+		verified(s);
+		return;
+	}
+	if (s->state == SESSION_INNER) {
+		session_end(s, "the daemon did not accept the connection in time");
+		return;
+	}
+	snprintf(text, sizeof(text), "%s not finished within %u s",
+		 s->state == SESSION_CONNECTING ? "TCP connection" : "TLS handshake",
+		 s->config->handshake_timeout);
+	failed(s, s->state == SESSION_CONNECTING ? TLS_REASON_UNREACHABLE : TLS_REASON_TIMEOUT,
+	       text);
+}
+
+static void on_outer(void *arg, unsigned events)
+{
+	struct session *s = arg;
+	char text[128];
+	int r;
+
+	if (s->state == SESSION_CONNECTING) {
+		r = sock_error(s->outer_fd);
+		if (r < 0) {
+			snprintf(text, sizeof(text), "TCP connection to port %u failed: %s",
+				 s->is_clear ? 179 : s->config->tls_port, strerror(-r));
+			failed(s, TLS_REASON_UNREACHABLE, text);
+			return;
+		}
+		if (!(events & IO_WRITE))
+			return;
+		if (s->is_clear)
+			session_start_relay(s);
+		else
+			begin_tls(s, TLS_CLIENT);
+		return;
+	}
+	if (s->state == SESSION_HANDSHAKE) {
+		tls_step(s);
+		return;
+	}
+	if (events & (IO_HUP | IO_ERROR))
+		session_end(s, "the neighbor hung up before the daemon had accepted");
+}
+
+static void on_inner(void *arg, unsigned events)
+{
+	struct session *s = arg;
+	char text[96];
+	int r;
+
+	if (s->state == SESSION_INNER) {
+		r = sock_error(s->inner_fd);
+		if (r < 0) {
+			snprintf(text, sizeof(text), "the daemon refused the connection: %s",
+				 strerror(-r));
+			session_end(s, text);
+			return;
+		}
+		if (events & IO_WRITE)
+			session_start_relay(s);
+		return;
+	}
+	if (events & (IO_HUP | IO_ERROR))
+		session_end(s, "the daemon gave up waiting");
+}
+
+static int watch(struct session *s, int fd, void (*cb)(void *arg, unsigned events), unsigned want,
+		 struct io **ret)
+{
+	int r = io_add(s->loop, fd, cb, s, ret);
+
+	return r < 0 ? r : io_set(*ret, want);
+}
+
+void session_give_socket(struct session *s, uint32_t request, int fd, const char *error)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int r;
+
+	if (request != s->request) {
+		cleanup_close(&fd);
+		return;
+	}
+	s->request = 0;
+	if (s->state == SESSION_INNER) {
+		s->inner_fd = fd;
+		if (fd < 0)
+			session_end(s, error);
+		else if (watch(s, fd, on_inner, IO_WRITE, &s->inner_io) < 0)
+			session_end(s, "out of memory");
+		return;
+	}
+	if (fd < 0) {
+		failed(s, TLS_REASON_UNREACHABLE, error);
+		return;
+	}
+	s->outer_fd = fd;
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0) {
+		struct addr ignored;
+
+		addr_from_sockaddr(&ss, &ignored, &s->own_port);
+	}
+	s->peer_port = s->is_clear ? 179 : s->config->tls_port;
+	r = watch(s, fd, on_outer, IO_WRITE, &s->outer_io);
+	if (r < 0)
+		session_end(s, "out of memory");
+}
+
+/* --- life
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static struct session *new_session(const struct session_params *p, enum session_direction direction)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	*s = (struct session){
+		.loop = p->loop,
+		.ops = p->ops,
+		.host = p->host,
+		.id = p->id,
+		.direction = direction,
+		.config = p->config,
+		.ctx = tls_ctx_ref(p->ctx),
+		.own = p->own,
+		.peer = p->peer,
+		.own_port = p->own_port,
+		.peer_port = p->peer_port,
+		.inner_fd = -1,
+		.outer_fd = -1,
+		.began_ms = loop_now_ms(),
+		.retry_ms = RETRY_FIRST_MS,
+		.since = time(NULL),
+		.state = direction == SESSION_OUT ? SESSION_CONNECTING : SESSION_HANDSHAKE,
+	};
+	bgp_init(&s->in);
+	bgp_init(&s->out);
+	if (timer_new(p->loop, on_deadline, s, &s->deadline) < 0 ||
+	    timer_new(p->loop, on_retry, s, &s->retry) < 0) {
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+int session_new_out(const struct session_params *p, int inner_fd, struct session **ret)
+{
+	struct session *s = new_session(p, SESSION_OUT);
+
+	if (!s) {
+		close(inner_fd);
+		return -ENOMEM;
+	}
+	s->inner_fd = inner_fd;
+	/* The first attempt is made from the loop, so that the caller has its session before the
+	 * first callback. */
+	if (watch(s, inner_fd, on_inner, IO_HUP, &s->inner_io) < 0 || timer_defer(s->retry) < 0) {
+		session_free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int session_new_in(const struct session_params *p, int outer_fd, struct session **ret)
+{
+	struct session *s = new_session(p, SESSION_IN);
+
+	if (!s) {
+		close(outer_fd);
+		return -ENOMEM;
+	}
+	s->outer_fd = outer_fd;
+	if (watch(s, outer_fd, on_outer, IO_READ, &s->outer_io) < 0 ||
+	    tls_new(s->ctx, TLS_SERVER, outer_fd, &s->peer, &s->tls) < 0 ||
+	    timer_set_ms(s->deadline, p->config->handshake_timeout * 1000ULL) < 0) {
+		session_free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+void session_set_config(struct session *s, const struct neighbor_config *config,
+			struct tls_ctx *ctx)
+{
+	s->config = config;
+	if (ctx && ctx != s->ctx) {
+		if (s->ctx)
+			tls_ctx_unref(s->ctx);
+		s->ctx = tls_ctx_ref(ctx);
+	}
+}
+
+void session_close(struct session *s, const char *why)
+{
+	if (s->is_closing)
+		return;
+	if (!s->relay) {
+		session_end(s, why);
+		return;
+	}
+	s->is_closing = true;
+	snprintf(s->end, sizeof(s->end), "%s", why);
+	if (relay_close(s->relay) < 0)
+		session_end(s, why);
+}
+
+void session_get_info(struct session *s, struct session_info *ret)
+{
+	struct transport *outer;
+
+	*ret = (struct session_info){
+		.id = s->id,
+		.direction = s->direction,
+		.state = s->state,
+		.bgp = s->bgp,
+		.since = s->since,
+		.established_since = s->established_since,
+		.own = &s->own,
+		.peer = &s->peer,
+		.own_port = s->own_port,
+		.peer_port = s->peer_port,
+		.in = &s->in,
+		.out = &s->out,
+	};
+	outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
+	if (outer && transport_get_tls(outer)) {
+		ret->has_tls = true;
+		tls_get_info(transport_get_tls(outer), &ret->tls);
+	}
+}
+
+enum session_state session_state(const struct session *s)
+{
+	return s->state;
+}
+
+enum session_bgp session_bgp(const struct session *s)
+{
+	return s->bgp;
+}
+
+enum session_direction session_direction(const struct session *s)
+{
+	return s->direction;
+}
+
+const char *session_state_name(enum session_state s)
+{
+	switch (s) {
+	case SESSION_CONNECTING: return "connecting";
+	case SESSION_HANDSHAKE: return "handshake";
+	case SESSION_HELD: return "held";
+	case SESSION_INNER: return "handshake";
+	case SESSION_UP: return "up";
+	case SESSION_CLEAR: return "clear";
+	}
+	return "?";
+}
+
+const char *session_bgp_name(enum session_bgp b)
+{
+	switch (b) {
+	case SBGP_CONNECT: return "connect";
+	case SBGP_OPENSENT: return "opensent";
+	case SBGP_OPENCONFIRM: return "openconfirm";
+	case SBGP_ESTABLISHED: return "established";
+	case SBGP_CLOSING: return "closing";
+	}
+	return "?";
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session: one connection of the daemon and one connection to the neighbor, from the first
+ * accept to the last close. One TLS connection is one local connection, never merged, never
+ * invented.
+ *
+ *   out  the daemon connected (inner), we dial the neighbor:  CONNECTING -> HANDSHAKE -> UP
+ *        what fails is tried again while the daemon waits (HELD), at most hold-time; then RST, as a
+ * failed connection in   the neighbor connected (outer): HANDSHAKE -> INNER (verified; connecting
+ * to the daemon) -> UP
+ *
+ * When the inner side hangs up before UP, the outer dial is given up: a stale OPEN is never
+ * replayed. A session owns its descriptors and frees itself after on_ended.
+ */
+#ifndef BOTLS_SESSION_H
+#define BOTLS_SESSION_H
+
+#include "addr.h"
+#include "bgp.h"
+#include "config.h"
+#include "loop.h"
+#include "tls.h"
+
+enum session_direction { SESSION_OUT, SESSION_IN };
+
+enum session_state {
+	SESSION_CONNECTING, /* TCP to the neighbor */
+	SESSION_HANDSHAKE,  /* TLS */
+	SESSION_HELD,	    /* out: failed, will be tried again */
+	SESSION_INNER,	    /* in: TCP to the daemon */
+	SESSION_UP,	    /* relaying over TLS */
+	SESSION_CLEAR,	    /* relaying in clear text (preferred, after its time) */
+};
+
+enum session_bgp { SBGP_CONNECT, SBGP_OPENSENT, SBGP_OPENCONFIRM, SBGP_ESTABLISHED, SBGP_CLOSING };
+
+struct session;
+
+/* What a session asks of those above it. Every function gets the `host` of session_params. */
+struct session_host_ops {
+	/* Ask for a connecting socket; session_give_socket() answers later, never from inside this
+	 * call. Returns a request number, 0 on failure. */
+	uint32_t (*want_outer)(void *host, struct session *s, bool clear);
+	uint32_t (*want_inner)(void *host, struct session *s);
+	/* The answer is no longer wanted. */
+	void (*forget_request)(void *host, uint32_t id);
+	/* Out only: may another handshake begin now? */
+	bool (*may_handshake)(void *host);
+	/* Out, preferred: has the neighbor gone without TLS for its time, so that clear text is
+	 * allowed now? */
+	bool (*may_clear)(void *host);
+	void (*on_state)(void *host, struct session *s);
+	void (*on_bgp)(void *host, struct session *s);
+	void (*on_notification)(void *host, struct session *s, bool inbound,
+				const struct bgp_notification *n);
+	/* An attempt failed (the session may go on with another one). */
+	void (*on_failure)(void *host, struct session *s, enum tls_reason reason, const char *text);
+	/* Last call; the session is freed after it. `why` says which side ended it and how. */
+	void (*on_ended)(void *host, struct session *s, const char *why);
+};
+
+struct session_params {
+	struct loop *loop;
+	const struct session_host_ops *ops;
+	void *host;
+	uint64_t id;
+	const struct neighbor_config *config; /* borrowed; session_set_config() when it moves */
+	struct tls_ctx *ctx;		      /* the session takes a reference of its own */
+	struct addr own, peer;
+	uint16_t own_port, peer_port; /* of the connection that began the session */
+};
+
+/* Both take `fd` over, also when they fail (-ENOMEM). */
+int session_new_out(const struct session_params *p, int inner_fd, struct session **ret);
+int session_new_in(const struct session_params *p, int outer_fd, struct session **ret);
+
+/* The answer to want_*: a connecting socket (taken over), or -1 with the reason. */
+void session_give_socket(struct session *s, uint32_t request, int fd, const char *error);
+
+void session_set_config(struct session *s, const struct neighbor_config *config,
+			struct tls_ctx *ctx);
+/* Ends it in an orderly way towards both sides where it relays, else by RST; on_ended follows,
+ * maybe at once. */
+void session_close(struct session *s, const char *why);
+/* Ends it now, by RST towards both; on_ended is not called. */
+void session_free(struct session *s);
+
+struct session_info {
+	uint64_t id;
+	enum session_direction direction;
+	enum session_state state;
+	enum session_bgp bgp;
+	int64_t since, established_since; /* seconds since the epoch; 0: not yet */
+	const struct addr *own, *peer;
+	uint16_t own_port, peer_port; /* of the outer connection; 0 unknown */
+	bool has_tls;
+	struct tls_info tls;
+	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
+};
+void session_get_info(struct session *s, struct session_info *ret);
+enum session_state session_state(const struct session *s);
+enum session_bgp session_bgp(const struct session *s);
+enum session_direction session_direction(const struct session *s);
+const char *session_state_name(enum session_state s);
+const char *session_bgp_name(enum session_bgp b);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by session.c (until both sides are connected) and session_relay.c (from then on), and by
+ * nobody else. */
+#ifndef BOTLS_SESSION_INTERNAL_H
+#define BOTLS_SESSION_INTERNAL_H
+
+#include "session.h"
+
+#include "relay.h"
+
+struct session {
+	struct loop *loop;
+	const struct session_host_ops *ops;
+	void *host;
+	uint64_t id;
+	enum session_direction direction;
+	enum session_state state;
+	bool has_tried, is_clear, is_confirming, is_closing;
+	const struct neighbor_config *config;
+	struct tls_ctx *ctx;
+	struct addr own, peer;
+	uint16_t own_port, peer_port;
+
+	int inner_fd, outer_fd; /* -1 once the relay owns them */
+	struct io *inner_io, *outer_io;
+	struct tls *tls; /* NULL once the relay owns it */
+	struct relay *relay;
+	struct timer *deadline, *retry;
+	uint32_t request;
+	uint64_t began_ms;
+	uint64_t retry_ms;
+
+	int64_t since, established_since;
+	enum session_bgp bgp;
+	struct bgp_stream in, out;
+	char end[160];
+};
+
+void session_set_state(struct session *s, enum session_state state);
+/* Tells the host and frees the session. */
+void session_end(struct session *s, const char *why);
+/* Both sides are connected, the neighbor is verified: the relay takes the descriptors over. May end
+ * the session. */
+void session_start_relay(struct session *s);
+
+#endif

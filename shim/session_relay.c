@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A session whose both sides are connected: bytes through the relay, BGP read on the way. */
+#include "session_internal.h"
+
+#include "sock.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* RFC 9687: a peer that takes nothing is given up after twice the hold time, 8 minutes at least. */
+#define SEND_HOLD_MIN	   480
+#define KEEPALIVE_INTERVAL 15
+#define KEEPALIVE_COUNT	   5
+
+static void tune(struct session *s)
+{
+	unsigned hold_time = 0, timeout = s->config->user_timeout;
+	int fds[2] = {relay_transport(s->relay, RELAY_INNER)->fd,
+		      relay_transport(s->relay, RELAY_OUTER)->fd};
+
+	if (s->in.open.seen && s->out.open.seen)
+		hold_time = s->in.open.hold_time < s->out.open.hold_time ? s->in.open.hold_time
+									 : s->out.open.hold_time;
+	if (timeout == 0)
+		timeout = 2 * hold_time > SEND_HOLD_MIN ? 2 * hold_time : SEND_HOLD_MIN;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		/* Best effort: a session without these timers still has BGP's own. */
+		sock_set_user_timeout(fds[i], timeout);
+		if (s->config->keepalive)
+			sock_set_keepalive(fds[i], s->config->keepalive, KEEPALIVE_INTERVAL,
+					   KEEPALIVE_COUNT);
+	}
+}
+
+static void update_bgp(struct session *s)
+{
+	enum session_bgp bgp = SBGP_OPENSENT;
+
+	if (s->in.open.seen && s->out.open.seen)
+		bgp = s->in.messages[BGP_KEEPALIVE] && s->out.messages[BGP_KEEPALIVE]
+			      ? SBGP_ESTABLISHED
+			      : SBGP_OPENCONFIRM;
+	if (s->in.notification.seen || s->out.notification.seen)
+		bgp = SBGP_CLOSING;
+	if (bgp == s->bgp)
+		return;
+	if (bgp >= SBGP_OPENCONFIRM && s->bgp < SBGP_OPENCONFIRM)
+		tune(s);
+	if (bgp == SBGP_ESTABLISHED)
+		s->established_since = time(NULL);
+	s->bgp = bgp;
+	s->ops->on_bgp(s->host, s);
+}
+
+static bool as_is_right(struct session *s)
+{
+	uint32_t as = s->in.open.as;
+
+	if (!s->config || !s->config->remote_as || as == s->config->remote_as)
+		return true;
+	snprintf(s->end, sizeof(s->end), "the neighbor's OPEN says AS %u, remote-as is %u", as,
+		 s->config->remote_as);
+	return false;
+}
+
+/* The relay's tap: every byte, before it is passed on. */
+static void on_bytes(void *arg, enum relay_side from, const void *data, size_t len)
+{
+	struct session *s = arg;
+	bool inbound = from == RELAY_OUTER;
+	struct bgp_stream *stream = inbound ? &s->in : &s->out;
+	bool extended = s->in.open.extended_message && s->out.open.extended_message;
+	unsigned seen = bgp_feed(stream, data, len, extended);
+
+	if (s->is_closing)
+		return;
+	if (seen & (1U << BGP_NOTIFICATION))
+		s->ops->on_notification(s->host, s, inbound, &stream->notification);
+	if (inbound && (seen & (1U << BGP_OPEN)) && !as_is_right(s)) {
+		s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, s->end);
+		session_end(s, s->end);
+		return;
+	}
+	if (seen)
+		update_bgp(s);
+}
+
+static const char *end_verb(enum relay_how how)
+{
+	switch (how) {
+	case RELAY_EOF: return "closed";
+	case RELAY_RESET: return "reset";
+	case RELAY_ERROR: return "failed";
+	case RELAY_CLOSED:
+	case RELAY_ABORTED: return "was closed";
+	}
+	return "?";
+}
+
+static void on_relay_end(void *arg, const struct relay_end *e)
+{
+	struct session *s = arg;
+	const char *who = e->first == RELAY_INNER   ? "daemon"
+			  : e->first == RELAY_OUTER ? "neighbor"
+						    : "session";
+	char why[sizeof(e->text) + 64];
+
+	if (s->end[0]) {
+		session_end(s, s->end);
+		return;
+	}
+	/* A refusal that came later than CONFIRM_MS: still the handshake's failure. */
+	if (!s->is_clear && e->first == RELAY_OUTER && e->how == RELAY_RESET && s->in.bytes == 0)
+		s->ops->on_failure(s->host, s, TLS_REASON_RESET, e->text);
+	snprintf(why, sizeof(why), "%s %s%s%s", who, end_verb(e->how), e->text[0] ? ": " : "",
+		 e->text);
+	session_end(s, why);
+}
+
+static const struct relay_callbacks relay_callbacks = {.on_bytes = on_bytes,
+						       .on_end = on_relay_end};
+
+void session_start_relay(struct session *s)
+{
+	struct transport *inner, *outer;
+	int r = -ENOMEM;
+
+	timer_stop(s->deadline);
+	io_free(TAKE(s->inner_io));
+	io_free(TAKE(s->outer_io));
+	inner = transport_tcp_new(TAKE_FD(s->inner_fd));
+	outer = s->is_clear ? transport_tcp_new(TAKE_FD(s->outer_fd))
+			    : transport_tls_new(TAKE_FD(s->outer_fd), TAKE(s->tls));
+	if (inner && outer)
+		r = relay_new(s->loop, inner, outer, &relay_callbacks, s, &s->relay);
+	else if (inner || outer)
+		(inner ? inner : outer)->ops->free(inner ? inner : outer);
+	if (r < 0) {
+		session_end(s, "out of memory");
+		return;
+	}
+	s->bgp = SBGP_OPENSENT;
+	tune(s);
+	session_set_state(s, s->is_clear ? SESSION_CLEAR : SESSION_UP);
+}

@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker.h"
+
+#include "botls/botls.h"
+#include "ipc.h"
+#include "listener.h"
+#include "log.h"
+#include "messages.h"
+#include "neighbor.h"
+#include "plan.h"
+#include "rate.h"
+#include "sandbox.h"
+#include "sock.h"
+#include "worker_batch.h"
+
+#include <errno.h>
+#include <search.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define END_WAIT_MS 500
+#define END_POLL_MS 10
+
+struct listeners {
+	struct listener **all;
+	size_t n;
+};
+
+struct worker {
+	struct loop *loop;
+	struct ipc *ipc;
+	unsigned number;
+	struct batch batch;
+	int keylog_fd;
+
+	struct config *config;	     /* NULL until the first APPLY */
+	struct neighbor **neighbors; /* in the order of config->neighbors */
+	unsigned n_dying;	     /* dropped ones whose sessions still end */
+	struct listeners tls, inner;
+
+	void *requests; /* tsearch(3) of struct request by id */
+	uint32_t last_request;
+	uint64_t last_session;
+	unsigned n_handshakes;
+	struct rate rate;
+	struct timer *end;
+	uint64_t end_ms;
+
+	uint64_t unknown_count;
+	struct addr unknown_last;
+	int64_t unknown_time;
+	struct log_limit unknown_limit;
+};
+
+/* A socket that control was asked for. */
+struct request {
+	uint32_t id;
+	struct session *session;
+};
+
+/* --- requests to control
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static int by_id(const void *a, const void *b)
+{
+	uint32_t ia = ((const struct request *)a)->id, ib = ((const struct request *)b)->id;
+
+	return (ia > ib) - (ia < ib);
+}
+
+static struct session *take_request(struct worker *w, uint32_t id)
+{
+	const struct request key = {.id = id};
+	struct request **found = tfind(&key, &w->requests, by_id), *r;
+	struct session *session;
+
+	if (!found)
+		return NULL;
+	r = *found;
+	session = r->session;
+	tdelete(&key, &w->requests, by_id);
+	free(r);
+	return session;
+}
+
+static uint32_t want(struct worker *w, uint32_t type, struct neighbor *n, struct session *s,
+		     bool clear)
+{
+	struct request *r = calloc(1, sizeof(*r));
+	struct message_want m = {.clear = clear};
+	struct session_info info;
+
+	if (!r)
+		return 0;
+	session_get_info(s, &info);
+	strcpy(m.neighbor, neighbor_name(n));
+	m.own = *info.own;
+	m.peer = *info.peer;
+	if (++w->last_request == 0)
+		w->last_request = 1;
+	r->id = w->last_request;
+	r->session = s;
+	if (!tsearch(r, &w->requests, by_id)) {
+		free(r);
+		return 0;
+	}
+	if (ipc_send(w->ipc, type, r->id, &m, sizeof(m), -1) < 0) {
+		take_request(w, r->id);
+		return 0;
+	}
+	return w->last_request;
+}
+
+static uint32_t want_outer(void *host, struct neighbor *n, struct session *s, bool clear)
+{
+	return want(host, MSG_WANT_OUTER, n, s, clear);
+}
+
+static uint32_t want_inner(void *host, struct neighbor *n, struct session *s)
+{
+	return want(host, MSG_WANT_INNER, n, s, false);
+}
+
+static void forget_request(void *host, uint32_t id)
+{
+	take_request(host, id);
+}
+
+static void on_socket(struct worker *w, struct ipc_message *m)
+{
+	const struct message_socket *answer = m->payload;
+	struct session *s = take_request(w, m->id);
+
+	if (!s || m->len != sizeof(*answer))
+		return; /* nobody waits any more: ipc closes the descriptor */
+	session_give_socket(s, m->id, TAKE_FD(m->fd), answer->text);
+}
+
+/* --- handshakes: a cap, and what to do with those above it
+ * ------------------------------------------------------------- */
+
+static bool may_handshake(void *host)
+{
+	struct worker *w = host;
+
+	return w->n_handshakes < w->config->handshakes_max;
+}
+
+/* Above the cap newcomers wait in the listen queue: after a mass restart everybody gets through,
+ * one after the other. */
+static void on_handshakes(void *host, int change)
+{
+	struct worker *w = host;
+
+	w->n_handshakes += change;
+	for (size_t i = 0; i < w->tls.n; i++)
+		listener_set_paused(w->tls.all[i], !may_handshake(w));
+}
+
+static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
+{
+	struct worker *w = host;
+	struct message_fallback m = {.allow_clear = allow_clear};
+
+	strcpy(m.neighbor, neighbor_name(n));
+	ipc_send(w->ipc, MSG_FALLBACK, 0, &m, sizeof(m), -1);
+}
+
+static void on_empty(void *host, struct neighbor *n)
+{
+	struct worker *w = host;
+
+	w->n_dying--;
+	neighbor_free(n);
+}
+
+static const struct neighbor_host_ops neighbor_ops = {
+	.want_outer = want_outer,
+	.want_inner = want_inner,
+	.forget_request = forget_request,
+	.may_handshake = may_handshake,
+	.on_handshakes = on_handshakes,
+	.on_fallback = on_fallback,
+	.on_empty = on_empty,
+};
+
+/* --- connections that arrive
+ * ------------------------------------------------------------------------------------------- */
+
+static void reset_fd(int fd)
+{
+	sock_set_reset_on_close(fd);
+	close(fd);
+}
+
+static struct neighbor *neighbor_of(struct worker *w, const struct addr *host)
+{
+	const struct neighbor_config *c = config_match(w->config, host);
+
+	return c ? w->neighbors[c - w->config->neighbors] : NULL;
+}
+
+static void on_unknown_source(struct worker *w, int fd, const struct addr *peer, const char *why)
+{
+	char text[ADDR_STRLEN];
+	uint32_t held_back;
+
+	reset_fd(fd);
+	w->unknown_count++;
+	w->unknown_last = *peer;
+	w->unknown_time = time(NULL);
+	if (log_limit_pass(&w->unknown_limit, loop_now_ms(), &held_back))
+		log_warning("TLS port: connection from %s refused: %s (%u more held back)",
+			    addr_format(peer, text), why, held_back);
+}
+
+static void on_tls_accept(void *arg, int fd, const struct addr *peer, uint16_t peer_port,
+			  const struct addr *own, uint16_t own_port)
+{
+	struct worker *w = arg;
+	struct neighbor *n = neighbor_of(w, peer);
+
+	(void)own_port;
+	if (!n || neighbor_config(n)->mode == MODE_OFF) {
+		on_unknown_source(w, fd, peer, n ? "mode is off" : "not a configured neighbor");
+		return;
+	}
+	if (!rate_take(&w->rate, peer, w->config->handshake_rate, loop_now_ms())) {
+		on_unknown_source(w, fd, peer, "more than handshake-rate connections per second");
+		return;
+	}
+	neighbor_accept_outer(n, ++w->last_session, fd, peer, peer_port, own);
+}
+
+/* steering.h: getsockname() says whom the daemon wanted, getpeername() which of our addresses it
+ * uses. */
+static void on_inner_accept(void *arg, int fd, const struct addr *daemon, uint16_t daemon_port,
+			    const struct addr *wanted, uint16_t wanted_port)
+{
+	struct worker *w = arg;
+	struct neighbor *n = wanted_port == BOTLS_PORT_BGP ? neighbor_of(w, wanted) : NULL;
+	char text[ADDR_STRLEN];
+	uint32_t held_back;
+
+	(void)daemon_port;
+	if (n) {
+		neighbor_accept_inner(n, ++w->last_session, fd, wanted, daemon);
+		return;
+	}
+	reset_fd(fd);
+	if (log_limit_pass(&w->unknown_limit, loop_now_ms(), &held_back))
+		log_warning("a local connection to the inner port that steering did not make (%s "
+			    "port %u) was reset",
+			    addr_format(wanted, text), wanted_port);
+}
+
+/* --- a new configuration
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void free_listeners(struct listeners *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		listener_free(l->all[i]);
+	free(l->all);
+	*l = (struct listeners){};
+}
+
+static int make_listeners(struct worker *w, int *fds, size_t n, listener_accept_fn *on_accept,
+			  struct listeners *ret)
+{
+	struct listeners l = {.all = calloc(n + 1, sizeof(*l.all))};
+
+	if (!l.all)
+		return -ENOMEM;
+	for (; l.n < n; l.n++) {
+		int r = listener_new(w->loop, TAKE_FD(fds[l.n]), on_accept, w, &l.all[l.n]);
+
+		if (r < 0) {
+			free_listeners(&l);
+			return r;
+		}
+	}
+	*ret = l;
+	return 0;
+}
+
+static void on_keylog(const char *line, void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->keylog_fd >= 0)
+		dprintf(w->keylog_fd, "%s\n", line);
+}
+
+struct identity {
+	struct tls_ctx *ctx; /* NULL: error says why */
+	struct errtext error;
+};
+
+static int make_identities(struct worker *w, const struct batch *b, struct identity *ids)
+{
+	struct credentials *credentials = NULL;
+	int r = credentials_new(w->keylog_fd >= 0 ? on_keylog : NULL, w, &credentials);
+
+	for (size_t i = 0; r == 0 && i < b->config->n_neighbors; i++) {
+		if (b->config->neighbors[i].mode == MODE_OFF)
+			continue;
+		/* A bad certificate is the neighbor's trouble, not the batch's: control has judged
+		 * it already. */
+		r = credentials_get(credentials, b->files, &b->config->neighbors[i], &ids[i].ctx,
+				    &ids[i].error);
+		if (r == -EINVAL || r == -EKEYEXPIRED)
+			r = 0;
+	}
+	credentials_free(credentials);
+	return r;
+}
+
+static const char *identity_error(const struct identity *id)
+{
+	return !id->ctx && id->error.text[0] ? id->error.text : NULL;
+}
+
+/* Makes the neighbors that are new. Nothing of the running ones is touched. */
+static int make_added(struct worker *w, const struct plan *plan, const struct config *config,
+		      const struct identity *ids, struct neighbor **neighbors)
+{
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct plan_item *item = &plan->items[i];
+		size_t at = item->after ? (size_t)(item->after - config->neighbors) : 0;
+		int r;
+
+		if (item->action != PLAN_ADD)
+			continue;
+		r = neighbor_new(w->loop, &neighbor_ops, w, item->after, ids[at].ctx,
+				 identity_error(&ids[at]), &neighbors[at]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* From here on nothing can fail. */
+static void switch_over(struct worker *w, const struct plan *plan, struct config *config,
+			const struct identity *ids, struct neighbor **neighbors)
+{
+	struct config *old = w->config;
+	struct neighbor **old_neighbors = w->neighbors;
+
+	w->config = config;
+	w->neighbors = neighbors;
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct plan_item *item = &plan->items[i];
+		struct neighbor *n =
+			item->before ? old_neighbors[item->before - old->neighbors] : NULL;
+		size_t at = item->after ? (size_t)(item->after - config->neighbors) : 0;
+
+		switch (item->action) {
+		case PLAN_KEEP:
+		case PLAN_CHANGE:
+			neighbors[at] = n;
+			neighbor_set_config(n, item->after, ids[at].ctx, identity_error(&ids[at]),
+					    item->resets);
+			break;
+		case PLAN_DROP:
+			w->n_dying++;
+			neighbor_drop(n);
+			break;
+		case PLAN_ADD: break;
+		}
+	}
+	config_free(old);
+	free(old_neighbors);
+}
+
+static int apply(struct worker *w, struct batch *b)
+{
+	_cleanup_free_ struct identity *ids = NULL;
+	struct listeners tls = {}, inner = {};
+	struct neighbor **neighbors;
+	struct plan *plan = NULL;
+	size_t n = b->config->n_neighbors;
+	int r;
+
+	ids = calloc(n + 1, sizeof(*ids));
+	neighbors = calloc(n + 1, sizeof(*neighbors));
+	r = ids && neighbors ? make_identities(w, b, ids) : -ENOMEM;
+	if (r == 0)
+		r = plan_make(w->config, b->config, &plan);
+	if (r == 0)
+		r = make_listeners(w, b->tls_fds, b->n_tls, on_tls_accept, &tls);
+	if (r == 0)
+		r = make_listeners(w, b->inner_fds, b->n_inner, on_inner_accept, &inner);
+	if (r == 0)
+		r = make_added(w, plan, b->config, ids, neighbors);
+	if (r == 0) {
+		switch_over(w, plan, TAKE(b->config), ids, neighbors);
+		free_listeners(&w->tls);
+		free_listeners(&w->inner);
+		w->tls = tls;
+		w->inner = inner;
+		on_handshakes(w, 0);
+	} else {
+		for (size_t i = 0; neighbors && i < n; i++)
+			neighbor_free(neighbors[i]);
+		free(neighbors);
+		free_listeners(&tls);
+		free_listeners(&inner);
+	}
+	for (size_t i = 0; ids && i < n; i++)
+		if (ids[i].ctx)
+			tls_ctx_unref(ids[i].ctx);
+	plan_free(plan);
+	return r;
+}
+
+static void on_apply(struct worker *w, uint32_t id)
+{
+	struct batch *b = &w->batch;
+	int r;
+
+	if (!b->config && !b->has_error) {
+		errtext_set(&b->error, 0, "no configuration was sent");
+		b->has_error = true;
+	}
+	r = b->has_error ? 0 : apply(w, b);
+	if (r < 0) {
+		errtext_set(&b->error, 0, "%s", strerror(-r));
+		b->has_error = true;
+	}
+	ipc_send(w->ipc, MSG_APPLIED, id, b->error.text, b->has_error ? strlen(b->error.text) : 0,
+		 -1);
+	batch_done(b);
+}
+
+/* --- what control asks
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void send_json(struct worker *w, uint32_t type, uint32_t id, struct jv *v)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t len;
+
+	line = v ? jv_dump_line(v, &len) : NULL;
+	jv_free(v);
+	if (line)
+		ipc_send(w->ipc, type, id, line, len, -1);
+}
+
+static struct jv *own_status(struct worker *w)
+{
+	struct jv *o = jv_object_new();
+	char text[ADDR_STRLEN];
+	int r = jv_set_uint(o, "handshakes", w->n_handshakes);
+
+	r |= jv_set_uint(o, "unknown_count", w->unknown_count);
+	if (w->unknown_count) {
+		r |= jv_set_string(o, "unknown_last", addr_format(&w->unknown_last, text));
+		r |= jv_set_int(o, "unknown_time", w->unknown_time);
+	}
+	return r ? (jv_free(o), NULL) : o;
+}
+
+static void on_query(struct worker *w, uint32_t id, const char *name)
+{
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		if (!*name || strcmp(neighbor_name(w->neighbors[i]), name) == 0)
+			send_json(w, MSG_STATUS, id, neighbor_status(w->neighbors[i], w->number));
+	send_json(w, MSG_STATUS_END, id, own_status(w));
+}
+
+static struct neighbor *neighbor_named(struct worker *w, const char *name)
+{
+	const struct neighbor_config *c = w->config ? config_neighbor(w->config, name) : NULL;
+
+	return c ? w->neighbors[c - w->config->neighbors] : NULL;
+}
+
+static void on_message(void *arg, struct ipc_message *m)
+{
+	struct worker *w = arg;
+	struct neighbor *n;
+	uint32_t count;
+
+	if (batch_add(&w->batch, m))
+		return;
+	switch (m->type) {
+	case MSG_APPLY: on_apply(w, m->id); break;
+	case MSG_SOCKET: on_socket(w, m); break;
+	case MSG_KEYLOG:
+		cleanup_close(&w->keylog_fd);
+		w->keylog_fd = TAKE_FD(m->fd);
+		break;
+	case MSG_RESET:
+		n = neighbor_named(w, m->payload);
+		count = n ? neighbor_reset(n, "reset by the operator") : 0;
+		ipc_send(w->ipc, MSG_RESET_DONE, m->id, &count, sizeof(count), -1);
+		break;
+	case MSG_QUERY: on_query(w, m->id, m->payload); break;
+	case MSG_LOG_LEVEL: log_set_level(m->id); break;
+	case MSG_PING: ipc_send(w->ipc, MSG_PONG, m->id, NULL, 0, -1); break;
+	case MSG_FALLBACK_BEGIN:
+		n = neighbor_named(w, m->payload);
+		if (n)
+			neighbor_fallback_begin(n);
+		break;
+	case MSG_FALLBACK_END:
+		n = neighbor_named(w, m->payload);
+		if (n)
+			neighbor_fallback_end(n);
+		break;
+	default: break;
+	}
+}
+
+/* --- the end
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static bool has_sessions(const struct worker *w)
+{
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		if (neighbor_sessions(w->neighbors[i]))
+			return true;
+	return w->n_dying > 0;
+}
+
+static void on_end(void *arg)
+{
+	struct worker *w = arg;
+
+	if (has_sessions(w) && loop_now_ms() < w->end_ms && timer_set_ms(w->end, END_POLL_MS) == 0)
+		return;
+	loop_stop(w->loop);
+}
+
+/* Control ended or died. The neighbors are told with a close_notify, not with a reset, as far as
+ * they take it quickly; the sockets that a successor needs are free at once. */
+static void on_gone(void *arg)
+{
+	struct worker *w = arg;
+
+	log_info("control is gone: ending");
+	free_listeners(&w->tls);
+	free_listeners(&w->inner);
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		neighbor_reset(w->neighbors[i], "botlsd is stopping");
+	w->end_ms = loop_now_ms() + END_WAIT_MS;
+	on_end(w);
+}
+
+static const struct ipc_callbacks ipc_callbacks = {.on_message = on_message, .on_gone = on_gone};
+
+int worker_main(int fd, unsigned number, const char *user)
+{
+	static char name[24];
+	struct worker *w = calloc(1, sizeof(*w));
+	struct errtext e;
+	uint32_t seed = 0;
+
+	snprintf(name, sizeof(name), "worker %u", number);
+	log_init(name);
+	if (!w)
+		return EXIT_FAILURE;
+	if (sandbox_drop(user, &e) < 0 || sandbox_no_core() < 0) {
+		log_error("%s", e.text);
+		return EXIT_FAILURE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	/* A terminal's Ctrl-C goes to the whole group: ending is control's decision. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
+		seed = getpid();
+	rate_init(&w->rate, seed);
+	w->number = number;
+	w->keylog_fd = -1;
+	batch_init(&w->batch);
+	if (loop_new(&w->loop) < 0 || timer_new(w->loop, on_end, w, &w->end) < 0 ||
+	    ipc_new(w->loop, fd, &ipc_callbacks, w, &w->ipc) < 0) {
+		log_error("out of memory");
+		return EXIT_FAILURE;
+	}
+	return loop_run(w->loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: Apache-2.0
+"""botlsctl against a server that answers what the test tells it: what is asked, printed and returned."""
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BOTLSCTL = ROOT / os.environ.get("BUILD", "build") / "botlsctl"
+THEN = 1577934245  # 2020-01-02 03:04:05 UTC
+DAY = 86400
+
+
+class Server:
+    """Answers every connection's first line with `answer` (bytes, or an object)."""
+
+    def __init__(self, path):
+        self.requests = []
+        self.answer = {"ok": True}
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client, client.makefile("rwb") as stream:
+                line = stream.readline()
+                self.requests.append(json.loads(line))
+                answer = self.answer
+                stream.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n")
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def server(tmp_path):
+    s = Server(tmp_path / "control")
+    yield s
+    s.close()
+
+
+def run(*arguments, width=80, **kwargs):
+    env = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    if width:
+        env["COLUMNS"] = str(width)
+    return subprocess.run([BOTLSCTL, *arguments], env=env, text=True, stdout=kwargs.pop("stdout", subprocess.PIPE),
+                          stderr=subprocess.PIPE, timeout=30, check=False, **kwargs)
+
+
+@pytest.fixture
+def ctl(server, tmp_path):
+    def call(*arguments, answer=None, code=0, **kwargs):
+        if answer is not None:
+            server.answer = answer
+        result = run("-s", str(tmp_path / "control"), *arguments, **kwargs)
+        assert result.returncode == code, result.stdout + result.stderr
+        return result
+    return call
+
+
+def neighbor(name, state="idle", **more):
+    return {"name": name, "mode": "required", "role": "both", "dynamic": False, "state": state, "since": THEN,
+            "bgp": "idle", "tls_port": 8179, "sessions": [], **more}
+
+
+def stream(asn, router_id, **more):
+    return {"bytes": 1234,
+            "messages": {"unknown": 0, "open": 1, "update": 2, "notification": 0, "keepalive": 3, "route-refresh": 0},
+            "open": {"as": asn, "router_id": router_id, "hold_time": 90,
+                     "capabilities": ["multiprotocol", "route-refresh", "4-octet-as", "73"], "role": "peer"},
+            "framing_error": None, **more}
+
+
+def session(**more):
+    return {"id": 17, "worker": 0, "direction": "out", "state": "up", "since": THEN, "bgp": "established",
+            "established_since": THEN + 2, "peer": "192.0.2.2", "peer_port": 8179, "local": "192.0.2.1",
+            "local_port": 40001, "transport": "tls",
+            "tls": {"version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256", "group": "X25519",
+                    "subject": "CN=r2.example.net,O=Example", "issuer": "CN=Example CA", "san": "IP:192.0.2.2",
+                    "pin": "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "not_after": THEN, "records_in": 11,
+                    "records_out": 12, "key_updates_sent": 1, "key_updates_received": 2},
+            "in": stream(64500, "192.0.2.2"), "out": stream(64501, "192.0.2.1"), **more}
+
+
+def show(*neighbors, **more):
+    return {"ok": True, "version": "0.1.0", "pid": 42, "started": THEN, "generation": 3, "steering": "cgroup",
+            "log_level": "info", "workers": [{"id": 0, "pid": 43, "started": THEN, "restarts": 0, "sessions": 1,
+                                              "handshakes": 0}], "neighbors": list(neighbors), **more}
+
+
+UP = neighbor("192.0.2.2", "up", bgp="established", sessions=[session()], remote_as=64500,
+              certificate_expires=THEN, description="transit", local_address="192.0.2.1",
+              counters={"sessions": 4, "established": 3})
+HELD = neighbor("2001:db8::5", "held", last_failure={
+    "time": THEN, "reason": "untrusted", "text": "self-signed certificate in certificate chain", "direction": "out"},
+    failures={"untrusted": 3, "expired": 1})
+CLEAR = neighbor("192.0.2.9", "clear", mode="preferred", bgp="established", fallback=True, remote_as=64509,
+                 sessions=[session(transport="clear", state="clear", tls=None, **{"in": stream(64509, "192.0.2.9")})])
+NOTIFIED = neighbor("192.0.2.7", last_notification={
+    "time": THEN, "code": 6, "subcode": 2, "text": "Cease/Administrative Shutdown: maintenance", "direction": "in"})
+OFF = neighbor("192.0.2.8", "off", mode="off", description="not yet")
+
+
+def test_show(ctl, server):
+    out = ctl("show", answer=show(UP, NOTIFIED, OFF, CLEAR, HELD, unknown_sources={
+        "count": 3, "last": "198.51.100.7", "last_time": THEN})).stdout
+    assert server.requests == [{"command": "show"}]
+    assert out == """\
+botlsd 0.1.0, process 42, started 2020-01-02 03:04:05, 1 worker
+Configuration 3, steering by cgroup
+
+Neighbor     Mode       State  BGP          Since       Info
+192.0.2.2    required   up     established  2020-01-02  AS64500 CN=r2.example...
+192.0.2.7    required   idle   idle         2020-01-02  Cease/Administrative ...
+192.0.2.8    off        off    idle         2020-01-02  not yet
+192.0.2.9    preferred  clear  established  2020-01-02  CLEAR TEXT AS64509
+2001:db8::5  required   held   idle         2020-01-02  untrusted: self-signe...
+
+5 neighbors: 1 up, 1 clear, 1 held, 1 idle, 1 off
+Unknown sources: 3, last 198.51.100.7, 2020-01-02
+"""
+
+
+def test_show_long_name_has_its_own_line(ctl):
+    name = "2001:db8:1234:5678:9abc:def0:1234:5678"
+    out = ctl("show", answer=show(neighbor(name, "connecting", mode="preferred", bgp="established"), UP)).stdout
+    table = out.splitlines()[3:7]
+    assert table == [
+        "Neighbor         Mode       State       BGP          Since       Info",
+        name,
+        "                 preferred  connecting  established  2020-01-02",
+        "192.0.2.2        required   up          established  2020-01-02  AS64500 CN=r...",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_show_fits(ctl, width):
+    names = ["2001:db8:1234:5678:9abc:def0:1234:567%d" % i for i in range(3)]
+    states = ["connecting", "handshake", "error"]
+    out = ctl("show", width=width, answer=show(UP, *[dict(HELD, name=n, state=s) for n, s in zip(names, states)])).stdout
+    assert all(len(line) <= width for line in out.splitlines())
+    assert any(len(line) == width for line in out.splitlines())
+
+
+def test_show_is_not_cut_in_a_pipe(ctl):
+    assert "untrusted: self-signed certificate in certificate chain\n" in ctl("show", width=0, answer=show(HELD)).stdout
+
+
+def test_show_counts_by_character(ctl):
+    text = "\u00e4" * 200
+    out = ctl("show", answer=show(neighbor("192.0.2.2", "off", description=text))).stdout
+    assert max(len(line) for line in out.split("\n\n")[1].splitlines()) == 80
+    fits = "\u00e4" * 20  # twice as many bytes, which there would be no room for
+    assert f"  {fits}\n" in ctl("show", answer=show(neighbor("192.0.2.2", "off", description=fits))).stdout
+
+
+def test_show_nothing(ctl):
+    out = ctl("show", answer=show()).stdout
+    assert out.endswith("steering by cgroup\n0 neighbors\n")
+
+
+def test_show_restarts(ctl):
+    answer = show(UP)
+    answer["workers"][0]["restarts"] = 2
+    assert "Worker 0 had to be restarted 2 times" in ctl("show", answer=answer).stdout
+
+
+def test_since_today_is_a_time(ctl):
+    for _ in range(2):  # a second time when midnight comes in between
+        now = int(time.time())
+        out = ctl("show", answer=show(dict(UP, since=now))).stdout
+        if time.gmtime(now)[2] == time.gmtime()[2]:
+            break
+    assert time.strftime("%H:%M:%S  AS64500", time.gmtime(now)) in out
+
+
+def test_local_time(tmp_path, server):
+    server.answer = show(UP)
+    out = subprocess.run([BOTLSCTL, "-s", tmp_path / "control", "show"], env={"TZ": "XYZ-5"}, text=True,
+                         stdout=subprocess.PIPE, timeout=30, check=True).stdout
+    assert "started 2020-01-02 08:04:05" in out
+
+
+def test_show_neighbor(ctl, server):
+    now = int(time.time())
+    one = session()
+    one["tls"]["not_after"] = now + 304 * DAY + 3600
+    two = session(id=18, worker=1, direction="in", state="handshake", bgp="connect", tls=None)
+    two["in"] = two["out"] = None
+    del two["established_since"]
+    full = dict(UP, sessions=[one, two], certificate_expires=now - 20 * DAY - 3600,
+                last_failure=HELD["last_failure"], failures=HELD["failures"],
+                last_notification=NOTIFIED["last_notification"])
+    out = ctl("show", "neighbor", "192.0.2.2", answer=show(full)).stdout
+    assert server.requests == [{"command": "show", "neighbor": "192.0.2.2"}]
+    theirs = time.strftime("%Y-%m-%d", time.gmtime(one["tls"]["not_after"]))
+    ours = time.strftime("%Y-%m-%d", time.gmtime(full["certificate_expires"]))
+    assert out == f"""\
+Neighbor 192.0.2.2 (transit)
+  State             up since 2020-01-02 03:04:05
+  BGP               established
+  Mode              required, role both
+  Local address     192.0.2.1
+  TLS port          8179
+  Remote AS         64500
+  Our certificate   expires {ours} (EXPIRED 20 days ago)
+  Counters          sessions 4, established 3
+
+Session 17, our daemon connected, worker 0
+  State             up since 2020-01-02 03:04:05
+  BGP               established, established since 2020-01-02 03:04:07
+  Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
+  TLS
+    Version         TLSv1.3, TLS_AES_128_GCM_SHA256, X25519
+    Records         in 11, out 12
+    Key updates     sent 1, received 2
+  Certificate of the neighbor
+    Subject         CN=r2.example.net,O=Example
+    Issuer          CN=Example CA
+    Names           IP:192.0.2.2
+    Pin             q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=
+    Expires         {theirs} (in 304 days)
+  BGP in, from the neighbor
+    OPEN            AS 64500, identifier 192.0.2.2, hold time 90 s, role peer
+    Capabilities    multiprotocol, route-refresh, 4-octet-as, 73
+    Messages        open 1, update 2, keepalive 3
+    Bytes           1234
+  BGP out, from our daemon
+    OPEN            AS 64501, identifier 192.0.2.1, hold time 90 s, role peer
+    Capabilities    multiprotocol, route-refresh, 4-octet-as, 73
+    Messages        open 1, update 2, keepalive 3
+    Bytes           1234
+
+Session 18, the neighbor connected, worker 1
+  State             handshake since 2020-01-02 03:04:05
+  BGP               connect
+  Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
+
+Failures
+  By reason         untrusted 3, expired 1
+  Last              2020-01-02 03:04:05, we connected
+                    untrusted: self-signed certificate in certificate chain
+  What to do        the certificate of the neighbor does not lead to our 'ca': compare its issuer with that file, \
+and that the neighbor sends its intermediate certificates
+
+Last NOTIFICATION
+  When              2020-01-02 03:04:05, from the neighbor
+  What              Cease/Administrative Shutdown: maintenance (code 6, subcode 2)
+"""
+
+
+def test_show_neighbor_in_clear_text(ctl):
+    out = ctl("show", "neighbor", "192.0.2.9", answer=show(dict(CLEAR, clear_sessions=1))).stdout
+    assert "Fallback          CLEAR TEXT IS ALLOWED NOW\n" in out
+    assert "Clear text        1 session(s) that the daemon itself accepted\n" in out
+    assert "192.0.2.2 port 8179, CLEAR TEXT\n" in out
+    assert "Certificate of the neighbor" not in out
+
+
+def test_framing_error_is_shown(ctl):
+    s = session(**{"in": stream(64500, "192.0.2.2", framing_error="length 5 is under 19")})
+    out = ctl("show", "neighbor", "192.0.2.2", answer=show(dict(UP, sessions=[s]))).stdout
+    assert "FRAMING ERROR   length 5 is under 19\n" in out
+
+
+def test_every_reason_has_advice(ctl):
+    source = (ROOT / "lib/tls_reason.c").read_text()
+    reasons = [r for r in re.findall(r"case TLS_REASON_\w+: return \"([a-z-]+)\"", source) if r != "none"]
+    assert len(reasons) >= 18
+    for reason in reasons:
+        failed = dict(HELD, last_failure=dict(HELD["last_failure"], reason=reason))
+        assert "What to do " in ctl("show", "neighbor", "2001:db8::5", answer=show(failed)).stdout, reason
+
+
+def test_addresses_are_normalised(ctl, server):
+    ctl("show", "neighbor", "2001:DB8:0::5", answer=show(HELD))
+    ctl("reset", "FE80::1%eth0", answer={"ok": True, "sessions": 0})
+    assert [r["neighbor"] for r in server.requests] == ["2001:db8::5", "fe80::1%eth0"]
+
+
+def test_unknown_neighbor(ctl):
+    assert "no neighbor 192.0.2.99" in ctl("show", "neighbor", "192.0.2.99", answer=show(), code=1).stderr
+
+
+def test_control_characters_do_not_reach_the_terminal(ctl):
+    evil = neighbor("192.0.2.2", "off", description="\x1b]0;owned\x07\u009b31m\x7f")
+    for arguments in (["show"], ["show", "neighbor", "192.0.2.2"], ["show", "--json"]):
+        out = ctl(*arguments, answer=show(evil)).stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x80-\x9f]", out), arguments
+
+
+def test_steering(ctl, server):
+    items = [{"kind": "program", "name": "connect4", "state": "ok", "detail": ""},
+             {"kind": "neighbor", "name": "192.0.2.2", "state": "ok", "detail": "own 192.0.2.1 -> port 979"}]
+    answer = {"ok": True, "mechanism": "cgroup", "agrees": True, "items": items,
+              "counters": {"connects_steered": 12, "guard_in": 0}}
+    assert ctl("steering", answer=answer).stdout == """\
+Steering by cgroup
+
+Kind      Name       State  Detail
+program   connect4   ok
+neighbor  192.0.2.2  ok     own 192.0.2.1 -> port 979
+
+Counters
+  connects_steered  12
+  guard_in          0
+
+The kernel agrees: 2 objects.
+"""
+    assert server.requests == [{"command": "steering"}]
+
+
+def test_steering_disagrees(ctl):
+    answer = {"ok": True, "mechanism": "route", "agrees": False, "counters": {},
+              "items": [{"kind": "rule", "name": "inet", "state": "missing", "detail": "removed by somebody"}]}
+    out = ctl("steering", answer=answer, code=1).stdout
+    assert "rule  inet  missing  removed by somebody\n" in out
+    assert "THE KERNEL DOES NOT AGREE: 1 of 1 objects are not as they should be.\n" in out
+    assert json.loads(ctl("steering", "--json", answer=answer, code=1).stdout) == answer
+
+
+def test_steering_details_are_never_cut(ctl):
+    detail = "what is wrong " * 10
+    item = {"kind": "kernel", "name": "n" * 80, "state": "differs", "detail": detail}
+    answer = {"ok": True, "mechanism": "route", "agrees": False, "counters": {}, "items": [item]}
+    assert f"kernel  {80 * 'n'}  differs  {detail}\n" in ctl("steering", answer=answer, code=1).stdout
+
+
+PLAN = {"ok": True, "applied": True, "keep": 10, "change": 2, "add": 1, "drop": 1, "resets": 2,
+        "items": [{"neighbor": "192.0.2.2", "action": "change", "resets": True, "changed": "mode, tls-port"},
+                  {"neighbor": "192.0.2.3", "action": "change", "resets": False, "changed": "description"},
+                  {"neighbor": "192.0.2.5", "action": "add", "resets": False, "changed": ""},
+                  {"neighbor": "192.0.2.6", "action": "drop", "resets": True, "changed": ""}],
+        "globals_changed": "log-level"}
+
+
+def test_reload(ctl, server):
+    assert ctl("reload", answer=PLAN).stdout == """\
+  ~ 192.0.2.2: mode, tls-port  ** RESETS THE SESSION **
+  ~ 192.0.2.3: description
+  + 192.0.2.5
+  - 192.0.2.6  ** RESETS THE SESSION **
+  ~ global: log-level
+1 added, 1 dropped, 2 changed, 10 kept; sessions of 2 neighbors are reset
+Applied.
+"""
+    assert server.requests == [{"command": "reload", "dry_run": False}]
+
+
+@pytest.mark.parametrize("arguments", [["reload", "--dry-run"], ["-n", "rel"]])
+def test_reload_dry_run(ctl, server, arguments):
+    out = ctl(*arguments, answer=dict(PLAN, applied=False, resets=0, items=[], globals_changed="")).stdout
+    assert out == "1 added, 1 dropped, 2 changed, 10 kept; no session would be reset\nNothing was changed.\n"
+    assert server.requests == [{"command": "reload", "dry_run": True}]
+
+
+def test_reload_refused(ctl):
+    answer = {"ok": False, "error": "the configuration has 2 errors; nothing was changed",
+              "hint": "botlsd -n checks it", "errors": [
+                  {"where": "/etc/botls/botlsd.conf:3", "text": "no such option 'foo'"},
+                  {"where": "/etc/botls/neighbors.d/a.conf:1", "text": "neither ca nor pins"}]}
+    result = ctl("reload", answer=answer, code=1)
+    assert result.stdout == ""
+    assert result.stderr == """\
+botlsctl: the configuration has 2 errors; nothing was changed
+botlsctl: /etc/botls/botlsd.conf:3: no such option 'foo'
+botlsctl: /etc/botls/neighbors.d/a.conf:1: neither ca nor pins
+botlsctl: botlsd -n checks it
+"""
+    assert json.loads(ctl("reload", "--json", code=1).stdout) == answer
+
+
+def test_reset(ctl, server):
+    assert ctl("reset", "192.0.2.2", answer={"ok": True, "sessions": 2}).stdout == "2 sessions of 192.0.2.2 ended\n"
+    assert ctl("reset", "192.0.2.2", answer={"ok": True, "sessions": 1}).stdout == "1 session of 192.0.2.2 ended\n"
+    assert ctl("reset", "192.0.2.2", answer={"ok": True, "sessions": 0}).stdout == "192.0.2.2 has no session\n"
+    assert server.requests[0] == {"command": "reset", "neighbor": "192.0.2.2"}
+
+
+def test_log_level(ctl, server):
+    answer = {"ok": True, "level": "debug"}
+    for arguments in (["log", "level"], ["log", "level", "debug"], ["l", "l", "d"]):
+        assert ctl(*arguments, answer=answer).stdout == "log level debug\n"
+    assert server.requests == [{"command": "log-level"}] + 2 * [{"command": "log-level", "level": "debug"}]
+
+
+def test_json_is_the_answer(ctl):
+    answer = show(UP, HELD)
+    for arguments in (["--json", "show"], ["show", "-j"]):
+        assert json.loads(ctl(*arguments, answer=answer).stdout) == answer
+
+
+def test_short_commands(ctl, server):
+    ctl("sh", "n", "192.0.2.2", answer=show(UP))
+    assert server.requests == [{"command": "show", "neighbor": "192.0.2.2"}]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "Usage: botlsctl"),
+    (["s"], "command 's' is ambiguous: show, steering"),
+    (["re", "192.0.2.2"], "ambiguous: reload, reset"),
+    (["frob"], "unknown command 'frob'"),
+    ([""], "unknown command ''"),
+    (["show", "neighbor"], "usage: botlsctl show [neighbor ADDRESS]"),
+    (["show", "neighbor", "x"], "'x' is not an IPv4 or IPv6 address"),
+    (["show", "frob", "192.0.2.2"], "unknown argument 'frob'"),
+    (["show", "neighbor", "fe80::1"], "name its interface"),
+    (["reset"], "usage: botlsctl reset ADDRESS"),
+    (["reset", "192.0.2.2", "192.0.2.3"], "usage: botlsctl reset ADDRESS"),
+    (["reload", "now"], "usage: botlsctl reload"),
+    (["steering", "x"], "usage: botlsctl steering"),
+    (["log"], "usage: botlsctl log level"),
+    (["log", "level", "loud"], "unknown log level 'loud'"),
+    (["version", "x"], "usage: botlsctl version"),
+    (["--dry-run", "reset", "192.0.2.2"], "reset has no --dry-run"),
+    (["--frob", "show"], "frob"),
+])
+def test_usage(ctl, server, arguments, message):
+    result = ctl(*arguments, code=2)
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert server.requests == []
+
+
+def test_help_and_version():
+    for arguments in (["help"], ["-h"], ["--help"]):
+        result = run(*arguments)
+        assert result.returncode == 0
+        for command in ("show", "steering", "reload", "reset", "log", "version"):
+            assert f"\n  {command} " in result.stdout
+        assert all(len(line) <= 96 for line in result.stdout.splitlines())
+    version = re.search(r'BOTLS_VERSION "(.*)"', (ROOT / "include/botls/botls.h").read_text())[1]
+    assert run("version").stdout == run("-V").stdout == f"botlsctl {version}\n"
+    assert json.loads(run("--json", "version").stdout) == {"version": version}
+
+
+def test_no_daemon(tmp_path):
+    path = tmp_path / "control"
+    result = run("-s", str(path), "show")
+    assert result.returncode == 3
+    assert f"no control socket at {path}: is botlsd running" in result.stderr
+
+
+def test_dead_daemon(tmp_path):
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+    result = run("-s", str(path), "show")
+    assert result.returncode == 3
+    assert f"nobody answers at {path}" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_no_permission(server, tmp_path):
+    os.chmod(tmp_path / "control", 0o600)
+    directory = tmp_path
+    while directory != directory.parent:
+        os.chmod(directory, os.stat(directory).st_mode | 0o011) if directory.owner() == "root" else None
+        directory = directory.parent
+    result = run("-s", str(tmp_path / "control"), "show", user=65534)
+    assert result.returncode == 3
+    assert "be root, or a member of the control-group" in result.stderr
+
+
+def test_path_too_long():
+    result = run("-s", "/" + "x" * 200, "show")
+    assert result.returncode == 3
+    assert "too long" in result.stderr
+
+
+@pytest.mark.parametrize("answer, message", [
+    (b"", "closed the connection without an answer"),
+    (b'{"ok": true', "closed the connection without an answer"),
+    (b"hello\n", "not understood: not JSON"),
+    (b"[]\n", "not understood: expected an object"),
+    (b"{}\n", "not understood: ok: missing"),
+    (b'{"ok": 1}\n', "not understood: ok: expected true or false"),
+    (b'{"ok": true, "neighbors": 1}\n', "not understood: neighbors: expected an array"),
+    (b'{"ok": true, "neighbors": [{"name": "192.0.2.2"}]}\n', "not understood: neighbors[0].state: missing"),
+    (b'{"ok": true, "neighbors": [{"name": "192.0.2.2", "state": "up", "since": "x"}]}\n',
+     "not understood: neighbors[0].since: expected an integer"),
+])
+def test_answers_that_are_none(ctl, answer, message):
+    assert message in ctl("show", answer=answer, code=3).stderr
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["steering"], "agrees: missing"), (["reload"], "drop: missing"),
+    (["reset", "192.0.2.2"], "sessions: missing"), (["log", "level"], "level: missing"),
+])
+def test_answers_that_lack_something(ctl, arguments, message):
+    assert message in ctl(*arguments, answer={"ok": True, "add": 1}, code=3).stderr
+
+
+def test_refusal(ctl):
+    result = ctl("show", answer={"ok": False, "error": "not allowed", "hint": "be root"}, code=1)
+    assert result.stderr == "botlsctl: not allowed\nbotlsctl: be root\n"
+
+
+def test_large_answer(ctl):
+    answer = show(*[dict(UP, name=f"10.{i >> 8}.{i & 255}.1") for i in range(3000)])
+    assert "3000 neighbors: 3000 up\n" in ctl("show", answer=answer).stdout
+
+
+def test_silence_ends_after_ten_seconds(tmp_path):
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+        begin = time.monotonic()
+        result = run("-s", str(path), "show")
+    assert result.returncode == 3
+    assert "no answer from botlsd within 10 seconds" in result.stderr
+    assert 9.5 < time.monotonic() - begin < 15
+
+
+def test_full_disk(ctl):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        result = ctl("show", answer=show(UP), stdout=full, code=1)
+    assert "cannot write the output" in result.stderr

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A session between a daemon and a neighbor that the test plays: plain bytes on one side, a struct
+ * tls of the test's own on the other.
+ */
+#include "session.h"
+
+#include "sock.h"
+#include "tls_pair.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static const char open_64500[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+				 "\x00\x1d\x01\x04\xfb\xf4\x00\x5a"
+				 "\xc0\x00\x02\x02\x00";
+#define OPEN_LEN 29
+
+struct play {
+	struct loop *loop;
+	struct session *session;
+	struct neighbor_config config;
+	struct tls_ctx *ours, *theirs;
+	int daemon, neighbor; /* the far ends; -1 not yet, or closed */
+	struct tls *tls;      /* the neighbor's */
+	unsigned outer_wanted, inner_wanted, forgotten, failures;
+	bool last_clear, may_clear, has_ended;
+	uint32_t request;
+	enum tls_reason reason;
+	char failure[256], why[256];
+};
+
+static uint32_t want_outer(void *host, struct session *s, bool clear)
+{
+	struct play *p = host;
+
+	(void)s;
+	p->outer_wanted++;
+	p->last_clear = clear;
+	return ++p->request;
+}
+
+static uint32_t want_inner(void *host, struct session *s)
+{
+	struct play *p = host;
+
+	(void)s;
+	p->inner_wanted++;
+	return ++p->request;
+}
+
+static void forget_request(void *host, uint32_t id)
+{
+	struct play *p = host;
+
+	assert_int_equal(id, p->request);
+	p->forgotten++;
+}
+
+static bool may_handshake(void *host)
+{
+	(void)host;
+	return true;
+}
+
+static bool may_clear(void *host)
+{
+	return ((struct play *)host)->may_clear;
+}
+
+static void on_state(void *host, struct session *s)
+{
+	(void)host;
+	(void)s;
+}
+
+static void on_notification(void *host, struct session *s, bool inbound,
+			    const struct bgp_notification *n)
+{
+	(void)host;
+	(void)s;
+	(void)inbound;
+	(void)n;
+}
+
+static void on_failure(void *host, struct session *s, enum tls_reason reason, const char *text)
+{
+	struct play *p = host;
+
+	(void)s;
+	p->failures++;
+	p->reason = reason;
+	snprintf(p->failure, sizeof(p->failure), "%s", text);
+}
+
+static void on_ended(void *host, struct session *s, const char *why)
+{
+	struct play *p = host;
+
+	(void)s;
+	p->has_ended = true;
+	p->session = NULL;
+	snprintf(p->why, sizeof(p->why), "%s", why);
+}
+
+static const struct session_host_ops ops = {
+	.want_outer = want_outer,
+	.want_inner = want_inner,
+	.forget_request = forget_request,
+	.may_handshake = may_handshake,
+	.may_clear = may_clear,
+	.on_state = on_state,
+	.on_bgp = on_state,
+	.on_notification = on_notification,
+	.on_failure = on_failure,
+	.on_ended = on_ended,
+};
+
+/* A TCP connection through loopback; both ends non-blocking. */
+static void connection(int *a, int *b)
+{
+	struct addr lo;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int l;
+
+	assert_int_equal(addr_parse("127.0.0.1", &lo, NULL), 0);
+	assert_int_equal(sock_listener(&lo, 0, 4, &l), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(sock_bound(&lo, 0, a), 0);
+	if (connect(*a, (struct sockaddr *)&ss, len) < 0)
+		assert_int_equal(errno, EINPROGRESS);
+	for (int i = 0; i < 1000 && (*b = accept4(l, NULL, NULL, SOCK_NONBLOCK)) < 0; i++)
+		usleep(1000);
+	assert_true(*b >= 0);
+	close(l);
+}
+
+static int play_setup(void **state)
+{
+	struct play *p = calloc(1, sizeof(*p));
+	struct tls_params ours = good_params(&pki.client), theirs = good_params(&pki.server);
+	struct errtext e;
+
+	assert_int_equal(loop_new(&p->loop), 0);
+	assert_int_equal(tls_ctx_new(&ours, &p->ours, &e), 0);
+	assert_int_equal(tls_ctx_new(&theirs, &p->theirs, &e), 0);
+	p->daemon = p->neighbor = -1;
+	p->config.mode = MODE_REQUIRED;
+	p->config.tls_port = 8179;
+	p->config.ttl = 255;
+	p->config.handshake_timeout = 5;
+	p->config.hold_time = 60;
+	p->config.fallback_after = 30;
+	p->config.key_update_records = 1 << 20;
+	*state = p;
+	return 0;
+}
+
+static int play_teardown(void **state)
+{
+	struct play *p = *state;
+
+	session_free(p->session);
+	tls_free(p->tls);
+	cleanup_close(&p->daemon);
+	cleanup_close(&p->neighbor);
+	tls_ctx_unref(p->ours);
+	tls_ctx_unref(p->theirs);
+	loop_free(p->loop);
+	free(p);
+	return 0;
+}
+
+static struct session_params params(struct play *p)
+{
+	return (struct session_params){
+		.loop = p->loop,
+		.ops = &ops,
+		.host = p,
+		.id = 1,
+		.config = &p->config,
+		.ctx = p->ours,
+		.own = address(CLIENT_ADDRESS),
+		.peer = address(SERVER_ADDRESS),
+	};
+}
+
+/* Turns the loop until the condition holds; 10 s at most. */
+#define until(p, condition)                                                                        \
+	do {                                                                                       \
+		for (int i_ = 0; !(condition); i_++) {                                             \
+			assert_true(i_ < 10000);                                                   \
+			loop_turn((p)->loop, false);                                               \
+			neighbor_turn(p);                                                          \
+			usleep(1000);                                                              \
+		}                                                                                  \
+	} while (0)
+
+static bool handshake_is_done;
+static enum tls_want neighbor_want;
+
+/* The neighbor's side makes progress. */
+static void neighbor_turn(struct play *p)
+{
+	if (p->tls && !handshake_is_done) {
+		neighbor_want = tls_handshake(p->tls);
+		handshake_is_done = neighbor_want == TLS_DONE;
+	}
+}
+
+static void begin_out(struct play *p)
+{
+	struct session_params sp = params(p);
+	int inner;
+
+	handshake_is_done = false;
+	connection(&p->daemon, &inner);
+	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
+	until(p, p->outer_wanted == 1);
+}
+
+/* The neighbor answers: with TLS, as a server. */
+static void neighbor_answers(struct play *p, struct tls_ctx *ctx)
+{
+	struct addr peer = address(CLIENT_ADDRESS);
+	int outer;
+
+	connection(&outer, &p->neighbor);
+	assert_int_equal(tls_new(ctx, TLS_SERVER, p->neighbor, &peer, &p->tls), 0);
+	session_give_socket(p->session, p->request, outer, NULL);
+}
+
+static void neighbor_hangs_up(struct play *p)
+{
+	tls_free(TAKE(p->tls));
+	close(TAKE_FD(p->neighbor));
+	handshake_is_done = false;
+}
+
+/* What the daemon reads next: bytes, 0 for FIN, -errno. -EAGAIN when nothing comes for `ms`. */
+static ssize_t daemon_reads(struct play *p, void *buf, size_t len, int ms)
+{
+	for (int i = 0; i < ms; i++) {
+		ssize_t n = recv(p->daemon, buf, len, 0);
+
+		if (n >= 0 || errno != EAGAIN)
+			return n < 0 ? -errno : n;
+		loop_turn(p->loop, false);
+		neighbor_turn(p);
+		usleep(1000);
+	}
+	return -EAGAIN;
+}
+
+static void out_carries_bytes_and_ends(void **state)
+{
+	struct play *p = *state;
+	struct session_info info;
+	char buf[256];
+	size_t n = 0;
+
+	begin_out(p);
+	assert_int_equal(send(p->daemon, open_64500, OPEN_LEN, 0), OPEN_LEN);
+	neighbor_answers(p, p->theirs);
+	until(p, handshake_is_done);
+	until(p, tls_read(p->tls, buf, sizeof(buf), &n) == TLS_DONE);
+	assert_int_equal(n, OPEN_LEN);
+	assert_memory_equal(buf, open_64500, OPEN_LEN);
+	until(p, session_state(p->session) == SESSION_UP);
+
+	assert_int_equal(tls_write(p->tls, open_64500, OPEN_LEN, &n), TLS_DONE);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 5000), OPEN_LEN);
+	session_get_info(p->session, &info);
+	assert_true(info.has_tls);
+	assert_string_equal(info.tls.version, "TLSv1.3");
+	assert_int_equal(info.in->open.as, 64500);
+	assert_int_equal(info.bgp, SBGP_OPENCONFIRM);
+
+	close(TAKE_FD(p->daemon));
+	until(p, tls_read(p->tls, buf, sizeof(buf), &n) == TLS_EOF);
+	neighbor_hangs_up(p);
+	until(p, p->has_ended);
+	assert_non_null(strstr(p->why, "daemon closed"));
+	assert_int_equal(p->failures, 0);
+}
+
+/* interception-facts: a stale OPEN that is replayed later makes the peer drop its good session. */
+static void out_gives_up_with_the_daemon(void **state)
+{
+	struct play *p = *state;
+
+	begin_out(p);
+	session_give_socket(p->session, p->request, -1, "connection refused");
+	assert_int_equal(session_state(p->session), SESSION_HELD);
+	assert_int_equal(p->failures, 1);
+	close(TAKE_FD(p->daemon));
+	until(p, p->has_ended);
+	assert_int_equal(p->outer_wanted, 1);
+	assert_non_null(strstr(p->why, "gave up"));
+}
+
+static void out_gives_up_while_dialing(void **state)
+{
+	struct play *p = *state;
+
+	begin_out(p);
+	close(TAKE_FD(p->daemon));
+	until(p, p->has_ended);
+	assert_int_equal(p->forgotten, 1);
+}
+
+static void out_tries_again(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+
+	begin_out(p);
+	session_give_socket(p->session, p->request, -1, "connection refused");
+	until(p, p->outer_wanted == 2);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 10), -EAGAIN);
+	neighbor_answers(p, p->theirs);
+	until(p, session_state(p->session) == SESSION_UP);
+}
+
+static void out_without_patience_resets(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+
+	p->config.hold_time = 0;
+	begin_out(p);
+	session_give_socket(p->session, p->request, -1, "connection refused");
+	assert_true(p->has_ended);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 1000), -ECONNRESET);
+}
+
+/* With TLS 1.3 the client is done before the server has looked at its certificate. */
+static void out_refused_late_is_held(void **state)
+{
+	struct play *p = *state;
+	struct tls_params strict = good_params(&pki.server);
+	struct tls_ctx *ctx;
+	struct errtext e;
+	char buf[64];
+
+	strict.ca = cert_blob("other_ca.pem", pki.other_ca.pem);
+	assert_int_equal(tls_ctx_new(&strict, &ctx, &e), 0);
+	begin_out(p);
+	send(p->daemon, open_64500, OPEN_LEN, 0);
+	neighbor_answers(p, ctx);
+	until(p, p->failures == 1);
+	assert_int_equal(neighbor_want, TLS_FAILED);
+	assert_int_equal(p->reason, TLS_REASON_PEER_ALERT);
+	assert_int_equal(session_state(p->session), SESSION_HELD);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 10), -EAGAIN);
+	neighbor_hangs_up(p);
+	tls_ctx_unref(ctx);
+}
+
+static void required_never_asks_for_clear(void **state)
+{
+	struct play *p = *state;
+
+	p->may_clear = true; /* whatever the host says */
+	begin_out(p);
+	for (unsigned i = 2; i <= 3; i++) {
+		session_give_socket(p->session, p->request, -1, "refused");
+		until(p, p->outer_wanted == i);
+		assert_false(p->last_clear);
+	}
+}
+
+static void preferred_goes_clear(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+	int outer;
+
+	p->config.mode = MODE_PREFERRED;
+	p->may_clear = true;
+	begin_out(p);
+	assert_false(p->last_clear); /* TLS is always tried first */
+	session_give_socket(p->session, p->request, -1, "refused");
+	until(p, p->outer_wanted == 2);
+	assert_true(p->last_clear);
+	connection(&outer, &p->neighbor);
+	session_give_socket(p->session, p->request, outer, NULL);
+	until(p, session_state(p->session) == SESSION_CLEAR);
+	send(p->neighbor, "hello", 5, 0);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), 5);
+}
+
+static void begin_in(struct play *p)
+{
+	struct session_params sp = params(p);
+	struct addr peer = address(SERVER_ADDRESS);
+	int outer;
+
+	handshake_is_done = false;
+	sp.own = address(SERVER_ADDRESS);
+	sp.peer = address(CLIENT_ADDRESS);
+	sp.ctx = p->theirs;
+	connection(&p->neighbor, &outer);
+	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
+	assert_int_equal(tls_new(p->ours, TLS_CLIENT, p->neighbor, &peer, &p->tls), 0);
+	until(p, p->inner_wanted == 1);
+	assert_int_equal(session_state(p->session), SESSION_INNER);
+}
+
+static void in_reaches_the_daemon(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+	size_t n;
+	int inner;
+
+	begin_in(p);
+	assert_int_equal(tls_write(p->tls, open_64500, OPEN_LEN, &n), TLS_DONE);
+	connection(&inner, &p->daemon);
+	session_give_socket(p->session, p->request, inner, NULL);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), OPEN_LEN);
+	assert_int_equal(session_state(p->session), SESSION_UP);
+}
+
+static void in_passes_a_refusal_on_as_reset(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+	size_t n;
+
+	begin_in(p);
+	session_give_socket(p->session, p->request, -1, "Connection refused");
+	assert_true(p->has_ended);
+	until(p, tls_read(p->tls, buf, sizeof(buf), &n) == TLS_FAILED);
+	assert_int_equal(tls_failure(p->tls, &(const char *){NULL}), TLS_REASON_RESET);
+}
+
+static void a_wrong_as_never_reaches_the_daemon(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+	size_t n;
+	int inner;
+
+	p->config.remote_as = 64501;
+	begin_in(p);
+	tls_write(p->tls, open_64500, OPEN_LEN, &n);
+	connection(&inner, &p->daemon);
+	session_give_socket(p->session, p->request, inner, NULL);
+	until(p, p->has_ended);
+	assert_non_null(strstr(p->why, "AS 64500, remote-as is 64501"));
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 1000), -ECONNRESET);
+}
+
+static void close_is_orderly(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+	size_t n;
+	int inner;
+
+	begin_in(p);
+	connection(&inner, &p->daemon);
+	session_give_socket(p->session, p->request, inner, NULL);
+	until(p, session_state(p->session) == SESSION_UP);
+	session_close(p->session, "reset by the operator");
+	until(p, tls_read(p->tls, buf, sizeof(buf), &n) == TLS_EOF);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 1000), 0);
+	close(TAKE_FD(p->daemon));
+	neighbor_hangs_up(p);
+	until(p, p->has_ended);
+	assert_string_equal(p->why, "reset by the operator");
+}
+
+static void a_silent_neighbor_meets_the_deadline(void **state)
+{
+	struct play *p = *state;
+	int outer;
+
+	p->config.handshake_timeout = 1;
+	begin_out(p);
+	connection(&outer, &p->neighbor);
+	session_give_socket(p->session, p->request, outer, NULL);
+	until(p, p->failures == 1);
+	assert_non_null(strstr(p->failure, "TLS handshake not finished within 1 s"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, play_setup, play_teardown)
+	const struct CMUnitTest tests[] = {
+		T(out_carries_bytes_and_ends),
+		T(out_gives_up_with_the_daemon),
+		T(out_gives_up_while_dialing),
+		T(out_tries_again),
+		T(out_without_patience_resets),
+		T(out_refused_late_is_held),
+		T(required_never_asks_for_clear),
+		T(preferred_goes_clear),
+		T(in_reaches_the_daemon),
+		T(in_passes_a_refusal_on_as_reset),
+		T(a_wrong_as_never_reaches_the_daemon),
+		T(close_is_orderly),
+		T(a_silent_neighbor_meets_the_deadline),
+	};
+
+	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
+}
