@@ -35,34 +35,34 @@ struct server_settings {
 	char *name;	  /* title of the block: [A-Za-z0-9_.-]{1,63}; also a file's name */
 	char origin[128]; /* "file:line" */
 	char *url;	  /* base, with the version's path, without a slash at its end */
-	uint32_t asn;	  /* the network that the server speaks for; with SIDE_RECEIVER it is ours */
+	uint32_t asn; /* the network that the server speaks for; with SIDE_RECEIVER it is ours */
 	enum wire_era era;
 	enum wire_perspective perspective; /* default: requester */
 	enum our_side side;		   /* default: initiator */
 	bool allow_http; /* http:// to a loopback address only; https otherwise, always */
 	char *ca;	 /* PEM file of trust anchors for HTTPS; NULL: the system's */
 
-	enum auth_kind auth;	  /* default: none */
-	char *token_url;	  /* client-credentials: the endpoint, or ... */
-	char *issuer;		  /* ... where RFC 8414 metadata name it */
+	enum auth_kind auth; /* default: none */
+	char *token_url;     /* client-credentials: the endpoint, or ... */
+	char *issuer;	     /* ... where RFC 8414 metadata name it */
 	char *client_id;
-	char *client_secret;	  /* secret; from -file too */
-	enum client_auth client_auth; /* default: basic */
+	char *client_secret;		   /* secret; from -file too */
+	enum client_auth client_auth;	   /* default: basic */
 	char *scope, *audience, *resource; /* NULL: not sent; resource: RFC 8707 */
-	char *token_file;	  /* its first line is a bearer token */
-	char **token_command;	  /* prints a bearer token as its first line; absolute path first */
+	char *token_file;		   /* its first line is a bearer token */
+	char **token_command; /* prints a bearer token as its first line; absolute path first */
 	size_t n_token_command;
 
 	enum batch_form batch_form;	/* default: array */
 	enum secret_field secret_field; /* default: auto: md5 in era A, session_secret in era B */
-	bool batch_delete;	/* DELETE /sessions with a body; only in the OpenAPI file of era B */
-	bool tls_extension;	/* send our `botls` object */
-	bool accept_extra;	/* sessions that we did not ask for are taken; default false */
-	unsigned timeout;	/* seconds for one request, 1..300, default 30 */
-	unsigned max_pages;	/* 1..10000, default 200 */
-	unsigned page_size;	/* max_results that we ask for, 1..100, default 100 */
-	unsigned max_sessions;	/* records of one listing, 1..100000, default 10000 */
-	unsigned retries;	/* 0..10, default 3 */
+	bool batch_delete;     /* DELETE /sessions with a body; only in the OpenAPI file of era B */
+	bool tls_extension;    /* send our `botls` object */
+	bool accept_extra;     /* sessions that we did not ask for are taken; default false */
+	unsigned timeout;      /* seconds for one request, 1..300, default 30 */
+	unsigned max_pages;    /* 1..10000, default 200 */
+	unsigned page_size;    /* max_results that we ask for, 1..100, default 100 */
+	unsigned max_sessions; /* records of one listing, 1..100000, default 10000 */
+	unsigned retries;      /* 0..10, default 3 */
 };
 
 enum peer_mode { PEER_REQUIRED, PEER_PREFERRED, PEER_OFF };
@@ -89,17 +89,20 @@ struct peer_settings {
 	size_t n_dns_names;
 	uint8_t (*pins)[PEER_PIN_LEN];
 	size_t n_pins;
-	bool pins_from_api; /* pins that the server tells in the `botls` object are used too; false */
-	uint16_t port;	    /* the neighbor's TLS port; 0: what the API says, else botlsd's default */
+	bool pins_from_api; /* pins that the server tells in the `botls` object are used too; false
+			     */
+	uint16_t port; /* the neighbor's TLS port; 0: what the API says, else botlsd's default */
 	uint8_t ttl_security; /* as in botlsd.conf(5); 0..254, default 0 */
 	enum secret_use session_secret;
 	bool propose_secret; /* a request of ours carries a new random secret; needs a use for it */
 
 	char **locations; /* "pdb:ix:42"; none: everywhere that we have an address */
 	size_t n_locations;
-	char *daemon;	   /* name of a daemon block; NULL: the only one there is, or none */
-	uint32_t max_prefix_4, max_prefix_6; /* 0: from PeeringDB, with headroom, else the default */
-	char *import, *export; /* BIRD: filter name; FRR: route-map; NULL: nothing passes (RFC 8212) */
+	char *daemon; /* name of a daemon block; NULL: the only one there is, or none */
+	uint32_t max_prefix_4,
+		max_prefix_6; /* 0: from PeeringDB, with headroom, else the default */
+	char *import,
+		*export; /* BIRD: filter name; FRR: route-map; NULL: nothing passes (RFC 8212) */
 	int role; /* RFC 9234 number of ours that the API must agree with; -1: what the API says,
 		   * else peer. BGP_ROLE_* in record.h */
 };
@@ -110,11 +113,11 @@ struct daemon_settings {
 	char *name;
 	char origin[128];
 	enum daemon_kind kind;
-	char *file;	    /* the one file that is ours; absolute */
-	char *config;	    /* the daemon's own configuration, for checking (BIRD: includes `file`) */
-	char *socket;	    /* BIRD: control socket; FRR: folder of vty sockets; NULL: its default */
+	char *file;   /* the one file that is ours; absolute */
+	char *config; /* the daemon's own configuration, for checking (BIRD: includes `file`) */
+	char *socket; /* BIRD: control socket; FRR: folder of vty sockets; NULL: its default */
 	char *template_file; /* instead of the built-in one */
-	char *group;	    /* of `file`, which has mode 0640; NULL: bird, frr, if they exist */
+	char *group;	     /* of `file`, which has mode 0640; NULL: bird, frr, if they exist */
 };
 
 struct settings {
@@ -125,20 +128,20 @@ struct settings {
 	char *state_folder; /* /var/lib/botls/provision */
 	char *audit_log;    /* NULL: audit.jsonl in state_folder */
 
-	char *peeringdb;	    /* base URL of its API, or a JSON dump's path */
-	bool check_addresses;	    /* against it; default true */
-	char *peeringdb_key;	    /* secret; "Authorization: Api-Key" */
-	char *peeringdb_ca;	    /* PEM file; NULL: the system's */
-	bool peeringdb_allow_http;  /* http:// to loopback only */
-	unsigned peeringdb_max_age; /* seconds that an answer is used again, default 1 h */
+	char *peeringdb;	      /* base URL of its API, or a JSON dump's path */
+	bool check_addresses;	      /* against it; default true */
+	char *peeringdb_key;	      /* secret; "Authorization: Api-Key" */
+	char *peeringdb_ca;	      /* PEM file; NULL: the system's */
+	bool peeringdb_allow_http;    /* http:// to loopback only */
+	unsigned peeringdb_max_age;   /* seconds that an answer is used again, default 1 h */
 	unsigned max_prefix_headroom; /* percent, 0..1000, default 25 */
 	uint32_t max_prefix_default_4, max_prefix_default_6; /* 1000, 500; never unlimited */
 
-	char *shim_config;    /* /etc/botls/botlsd.conf */
-	char *shim_file;      /* neighbors.d/botls-provision.conf beside it; the one file of ours */
-	char *shim_socket;    /* NULL: botlsctl's default */
+	char *shim_config; /* /etc/botls/botlsd.conf */
+	char *shim_file;   /* neighbors.d/botls-provision.conf beside it; the one file of ours */
+	char *shim_socket; /* NULL: botlsctl's default */
 	char *botlsd, *botlsctl, *bird, *birdc, *vtysh; /* programs; found in PATH when without / */
-	char *certificate;    /* whose pin our requests carry; NULL: none is sent */
+	char *certificate; /* whose pin our requests carry; NULL: none is sent */
 
 	unsigned max_deletions;	 /* sessions that one run may begin to take away; 0.., default 5 */
 	unsigned time_window;	 /* seconds for a new session to establish, default 7 d */
