@@ -43,12 +43,14 @@ endif
 
 comma    := ,
 pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf
+prov_pkgs := $(pkgs) libcurl
 # What these make needs no library, or installs them first.
 ifneq ($(filter-out help clean test demo format lint-format check-includes lint-shell lint-man uninstall,\
 	$(or $(MAKECMDGOALS),all)),)
-pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(prov_pkgs) 2>/dev/null)
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(pkgs))
-$(if $(pkg_libs),,$(error A library is missing: scripts/deps installs what is needed on Debian 12))
+prov_libs  := $(shell $(PKG_CONFIG) --libs $(prov_pkgs))
+$(if $(prov_libs),,$(error A library is missing: scripts/deps installs what is needed on Debian 12))
 endif
 
 warn     := -Wall -Wextra -Werror=implicit-function-declaration -Wformat-security -Wstrict-prototypes \
@@ -56,7 +58,7 @@ warn     := -Wall -Wextra -Werror=implicit-function-declaration -Wformat-securit
 # Texts for people are cut where they end; only gcc has a word for that.
 warn_gcc := $(warn) -Wshadow=local -Wno-format-truncation
 is_clang := $(findstring clang,$(CC))
-cppflags := -D_GNU_SOURCE -Iinclude -Ilib -Ishim -I$(BUILD)/ebpf -Itests/unit $(pkg_cflags)
+cppflags := -D_GNU_SOURCE -Iinclude -Ilib -Ishim -Iprovision -I$(BUILD)/ebpf -Itests/unit $(pkg_cflags)
 base     := -std=gnu11 -g -fno-strict-aliasing -fvisibility=hidden $(if $(is_clang),$(warn),$(warn_gcc))
 harden   := -O2 -fPIE -fstack-protector-strong -fstack-clash-protection \
             $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
@@ -78,6 +80,7 @@ bpf_cflags := -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-para
 lib_src   := $(wildcard lib/*.c)
 ctl_src   := $(wildcard shim/botlsctl.c shim/ctl_*.c)
 shim_src  := $(filter-out $(ctl_src),$(wildcard shim/*.c))
+prov_src  := $(wildcard provision/*.c)
 bpf_src   := $(wildcard ebpf/*.bpf.c)
 unit_src  := $(wildcard tests/unit/test_*.c)
 bpft_src  := $(wildcard tests/bpf/test_*.c)
@@ -85,15 +88,16 @@ help_src  := $(filter-out $(unit_src) $(bpft_src),$(wildcard tests/unit/*.c test
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src := $(wildcard bench/*.c)
 man_pages := $(wildcard docs/man/*.[1-8])
-all_c     := $(wildcard lib/*.[ch] shim/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
+all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
 scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh bench/* dist/* 2>/dev/null)
 
 skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
-main_objs := shim/main.o shim/botlsctl.o
+main_objs := shim/main.o shim/botlsctl.o provision/main.o
 in = $(addprefix $(BUILD)/$(1)/,$(2:.c=.o))
 
-programs := $(if $(wildcard shim/main.c),$(BUILD)/botlsd) $(if $(wildcard shim/botlsctl.c),$(BUILD)/botlsctl)
+programs := $(if $(wildcard shim/main.c),$(BUILD)/botlsd) $(if $(wildcard shim/botlsctl.c),$(BUILD)/botlsctl) \
+            $(if $(wildcard provision/main.c),$(BUILD)/botls-provision)
 unit_bin := $(unit_src:%.c=$(BUILD)/%)
 bpft_bin := $(bpft_src:%.c=$(BUILD)/%)
 san_bin  := $(unit_src:%.c=$(BUILD)/san/%)
@@ -106,7 +110,7 @@ netns_tests  := $(wildcard tests/netns/test_*.py)
 
 ##@ Building
 .PHONY: all
-all: $(programs)	## botlsd and botlsctl (the default)
+all: $(programs)	## the programs (the default)
 
 .PHONY: everything
 everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
@@ -120,16 +124,21 @@ $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
 $(BUILD)/botlsctl: $(call in,obj,$(ctl_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
 
+# Only this one links libcurl: it stays out of the process that holds the keys.
+$(BUILD)/botls-provision: $(call in,obj,$(prov_src)) $(BUILD)/obj/lib.a
+	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
+
 # One archive per folder and set; an archive gives a test only the members that it uses.
 define archives
 $(BUILD)/$(1)/lib.a: $(call in,$(1),$(lib_src))
 $(BUILD)/$(1)/shim.a: $(filter-out $(addprefix $(BUILD)/$(1)/,$(main_objs)),$(call in,$(1),$(shim_src) $(ctl_src)))
+$(BUILD)/$(1)/provision.a: $(filter-out $(addprefix $(BUILD)/$(1)/,$(main_objs)),$(call in,$(1),$(prov_src)))
 $(BUILD)/$(1)/help.a: $(call in,$(1),$(help_src))
-$(BUILD)/$(1)/lib.a $(BUILD)/$(1)/shim.a $(BUILD)/$(1)/help.a: $(BUILD)/.flags
+$(addprefix $(BUILD)/$(1)/,lib.a shim.a provision.a help.a): $(BUILD)/.flags
 	$$(call say,AR,$$@)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach s,obj san fuzz,$(eval $(call archives,$(s))))
-archives_of = $(addprefix $(BUILD)/$(1)/,help.a shim.a lib.a)
+archives_of = $(addprefix $(BUILD)/$(1)/,help.a shim.a provision.a lib.a)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(skels)
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(obj_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -141,19 +150,19 @@ $(BUILD)/fuzz/%.o: %.c $(BUILD)/.flags | $(skels)
 	$(call say,CC fuzz,$<)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(unit_bin) $(bpft_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
-	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
 $(san_bin): %: %.o $(call archives_of,san)
-	$(call say,LINK,$@)$(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+	$(call say,LINK,$@)$(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
 $(replay_bin): $(BUILD)/san/replay/%: $(BUILD)/san/tests/fuzz/%.o $(BUILD)/san/tests/fuzz/replay.o $(call archives_of,san)
-	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(san_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
 $(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(call archives_of,fuzz)
-	$(call say,LINK,$@)$(CLANG) $(fuzz_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) -lcmocka $(LDLIBS)
+	$(call say,LINK,$@)$(CLANG) $(fuzz_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
 $(bench_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
-	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
 
 $(BUILD)/ebpf/%.bpf.o: ebpf/%.bpf.c $(BUILD)/.flags
 	$(call say,BPF,$<)mkdir -p $(@D) && $(CLANG) $(bpf_cflags) $(BPF_CFLAGS) -MMD -MP -c -o $@ $< && $(LLVM_STRIP) -g $@
@@ -168,7 +177,7 @@ $(BUILD)/.flags: force
 	echo '$(subst ','\'',$(CPPFLAGS) | $(CFLAGS) | $(obj_ldflags) | $(LDFLAGS) | $(LDLIBS) | $(BPF_CFLAGS))'; } > $@.new; \
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(lib_src) $(shim_src) $(ctl_src) \
+-include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(lib_src) $(shim_src) $(ctl_src) $(prov_src) \
 	$(unit_src) $(bpft_src) $(help_src) $(fuzz_src) tests/fuzz/replay.c $(bench_src)))) \
 	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d)
 
@@ -238,8 +247,8 @@ lint-man:	## mandoc
 lint-cppcheck: $(skels)	## cppcheck
 	$(call say,CPPCHECK,)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu,posix \
 		--enable=warning,portability,performance $(addprefix --suppress=,$(no_cppcheck)) \
-		-D_GNU_SOURCE -D'LIBBPF_OPTS(type, name, ...)=struct type name' -Iinclude -Ilib -Ishim --suppress='*:$(BUILD)/*' $(lib_src) $(shim_src) $(ctl_src)
-lint-analyze: $(patsubst %.c,$(BUILD)/analyze/%.ok,$(lib_src) $(shim_src) $(ctl_src))	## clang's static analyzer
+		-D_GNU_SOURCE -D'LIBBPF_OPTS(type, name, ...)=struct type name' -Iinclude -Ilib -Ishim -Iprovision --suppress='*:$(BUILD)/*' $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
+lint-analyze: $(patsubst %.c,$(BUILD)/analyze/%.ok,$(lib_src) $(shim_src) $(ctl_src) $(prov_src))	## clang's static analyzer
 
 # Neither tool knows the cleanup attribute: leaks are left to the leak sanitizer. clang cannot follow what a "0 or -errno"
 # promises about its ret_ parameters; cppcheck takes the NULLs of accept4() and promoted uint16_t for mistakes.
@@ -247,7 +256,7 @@ no_analyzer := unix.Malloc core.NonNullParamChecker
 no_cppcheck := missingIncludeSystem memleak resourceLeak nullPointer nullPointerRedundantCheck ctunullpointer invalidPrintfArgType_uint \
                getpwnamCalled getgrnamCalled readdirCalled
 
-$(BUILD)/analyze/%.ok: %.c $(BUILD)/.flags $(wildcard lib/*.h shim/*.h include/botls/*.h) | $(skels)
+$(BUILD)/analyze/%.ok: %.c $(BUILD)/.flags $(wildcard lib/*.h shim/*.h provision/*.h include/botls/*.h) | $(skels)
 	$(call say,ANALYZE,$<)mkdir -p $(@D) && $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror \
 		$(addprefix -Xclang -analyzer-disable-checker=,$(no_analyzer)) -std=gnu11 $(cppflags) $(CPPFLAGS) $< && touch $@
 
@@ -260,7 +269,7 @@ format:	## formats all C files in place
 install: all	## PREFIX=/usr/local, DESTDIR=
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR)/examples)
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/botls $(DESTDIR)$(SYSCONFDIR)/botls/neighbors.d
-	install -m 0755 $(BUILD)/botlsd $(BUILD)/botlsctl scripts/botls-pki $(DESTDIR)$(SBINDIR)
+	install -m 0755 $(programs) scripts/botls-pki $(DESTDIR)$(SBINDIR)
 	for p in $(man_pages); do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${p##*.} $$p || exit 1; done
 	sed 's|/usr/sbin/|$(SBINDIR)/|g' dist/botlsd.service > $(BUILD)/botlsd.service
 	install -m 0644 $(BUILD)/botlsd.service $(DESTDIR)$(UNITDIR)/botlsd.service
@@ -271,7 +280,7 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 
 .PHONY: uninstall
 uninstall:	## removes what install put there; /etc/botls stays
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-pki) $(DESTDIR)$(UNITDIR)/botlsd.service
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-provision botls-pki) $(DESTDIR)$(UNITDIR)/botlsd.service
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/botls.conf $(DESTDIR)$(TMPFILESDIR)/botls.conf
 	for p in $(man_pages:docs/man/%=%); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
 	rm -rf $(DESTDIR)$(DOCDIR)
