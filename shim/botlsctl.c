@@ -75,9 +75,9 @@ int ctl_match(const char *word, const char *const *names, size_t n, const char *
 		found = found == -1 ? (int)i : -2;
 	}
 	if (found == -2)
-		ctl_complain("%s '%s' is ambiguous: %s", what, word, candidates);
+		text_complain("%s '%s' is ambiguous: %s", what, word, candidates);
 	else if (found == -1)
-		ctl_complain("unknown %s '%s'", what, word);
+		text_complain("unknown %s '%s'", what, word);
 	return found < 0 ? -1 : found;
 }
 
@@ -96,7 +96,7 @@ enum ctl_exit ctl_usage(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(commands[i].name, name) == 0)
-			ctl_complain("usage: botlsctl %s %s", name, commands[i].arguments);
+			text_complain("usage: botlsctl %s %s", name, commands[i].arguments);
 	return CTL_USAGE;
 }
 
@@ -107,7 +107,7 @@ const char *ctl_neighbor_argument(const char *text)
 	struct addr a;
 
 	if (addr_parse(text, &a, &e) < 0) {
-		ctl_complain("%s", e.text);
+		text_complain("%s", e.text);
 		return NULL;
 	}
 	return addr_format(&a, name);
@@ -157,6 +157,7 @@ int main(int argc, char **argv)
 	enum ctl_exit code;
 
 	setlocale(LC_CTYPE, "");
+	text_init("botlsctl");
 	if (parse_options(argc, argv, &c, &help, &version) < 0)
 		return CTL_USAGE;
 	if (help)
@@ -173,13 +174,13 @@ int main(int argc, char **argv)
 		return CTL_USAGE;
 	}
 	if (c.dry_run && !command->takes_dry_run) {
-		ctl_complain("%s has no --dry-run", command->name);
+		text_complain("%s has no --dry-run", command->name);
 		return CTL_USAGE;
 	}
 	code = command->run(&c, argc - optind - 1, argv + optind + 1);
 	/* An answer that did not arrive on a full disk or a closed pipe is not a success. */
 	if (fflush(stdout) == EOF || ferror(stdout)) {
-		ctl_complain("cannot write the output: %m");
+		text_complain("cannot write the output: %m");
 		return code ? code : CTL_NO;
 	}
 	return code;

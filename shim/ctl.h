@@ -7,6 +7,8 @@
 #define BOTLS_CTL_H
 
 #include "json.h"
+#include "table.h"
+#include "text.h"
 #include "util.h"
 
 #include <stdbool.h>
@@ -73,39 +75,5 @@ struct jv_cursor ctl_best_session(const struct jv_cursor *sessions, const char *
 /* ctl_advice.c. What an operator does about a failure of that reason; NULL when there is nothing to
  * say. */
 const char *ctl_advice(const char *reason);
-
-/* ctl_text.c. Everything for people goes through these two: whatever a peer put into a certificate
- * or a NOTIFICATION, no control character reaches the terminal. Colours would begin here. */
-void ctl_print(const char *fmt, ...) PRINTF(1, 2);
-/* On standard error, after "botlsctl: ", with a newline. */
-void ctl_complain(const char *fmt, ...) PRINTF(1, 2);
-
-#define CTL_TIME_LEN 64
-/* "14:03:22" today, "2025-11-20" before; "-" when unknown (0). */
-const char *ctl_time_short(const struct ctl *c, int64_t t, char buf[static CTL_TIME_LEN]);
-/* "2025-11-20 14:03:22" in local time. */
-const char *ctl_time_long(int64_t t, char buf[static CTL_TIME_LEN]);
-/* "2026-09-21 (in 304 days)", "2025-11-01 (EXPIRED 20 days ago)". */
-const char *ctl_time_expiry(const struct ctl *c, int64_t t, char buf[static CTL_TIME_LEN]);
-
-/* Characters, not bytes, of a UTF-8 text; and the bytes that the first `max` characters take. */
-size_t ctl_text_width(const char *s);
-size_t ctl_text_prefix(const char *s, size_t max);
-
-/* ctl_table.c. Columns as wide as their contents; the last one is cut where the terminal ends. A
- * first column that would leave it no room stands on a line of its own. */
-#define CTL_TABLE_COLUMNS 8
-struct ctl_table;
-struct ctl_table *ctl_table_new(const char *const *titles,
-				size_t n_columns); /* NULL: out of memory */
-void ctl_table_free(struct ctl_table *t);
-/* Copies as many cells as there are columns. 0 or -ENOMEM. */
-int ctl_table_add(struct ctl_table *t, const char *const *cells);
-void ctl_table_print(const struct ctl_table *t, unsigned width);
-static inline void cleanup_ctl_table(struct ctl_table **t)
-{
-	ctl_table_free(*t);
-}
-#define _cleanup_ctl_table_ __attribute__((cleanup(cleanup_ctl_table)))
 
 #endif

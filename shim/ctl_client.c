@@ -54,36 +54,36 @@ static void explain(const char *path, int error)
 {
 	switch (error) {
 	case -ENOENT:
-		ctl_complain(
+		text_complain(
 			"no control socket at %s: is botlsd running ('systemctl status botlsd')? "
 			"Does its configuration name another control-socket (then: -s SOCKET)?",
 			path);
 		break;
 	case -ECONNREFUSED:
-		ctl_complain(
+		text_complain(
 			"nobody answers at %s: botlsd has stopped; see 'systemctl status botlsd'",
 			path);
 		break;
 	case -EACCES:
 	case -EPERM:
-		ctl_complain("not allowed to use %s: be root, or a member of the control-group of "
-			     "botlsd.conf",
-			     path);
+		text_complain("not allowed to use %s: be root, or a member of the control-group of "
+			      "botlsd.conf",
+			      path);
 		break;
 	case -EAGAIN:
-		ctl_complain("botlsd does not take connections at %s: it is busy or hangs", path);
+		text_complain("botlsd does not take connections at %s: it is busy or hangs", path);
 		break;
 	case -ETIMEDOUT:
-		ctl_complain("no answer from botlsd within %d seconds (%s)", CTL_ANSWER_TIMEOUT,
-			     path);
+		text_complain("no answer from botlsd within %d seconds (%s)", CTL_ANSWER_TIMEOUT,
+			      path);
 		break;
 	case -EPIPE:
 	case -ECONNRESET:
-		ctl_complain(
+		text_complain(
 			"botlsd closed the connection without an answer (%s); its log says why",
 			path);
 		break;
-	default: ctl_complain("%s: %s", path, strerror(-error)); break;
+	default: text_complain("%s: %s", path, strerror(-error)); break;
 	}
 }
 
@@ -195,7 +195,7 @@ enum ctl_exit ctl_understood(const struct errtext *problem)
 {
 	if (!problem->text[0])
 		return CTL_OK;
-	ctl_complain("botlsd's answer is not understood: %s", problem->text);
+	text_complain("botlsd's answer is not understood: %s", problem->text);
 	return CTL_UNREACHABLE;
 }
 
@@ -204,15 +204,15 @@ static void print_refusal(const struct jv_cursor *answer)
 	struct jv_cursor errors = jv_read_array(answer, "errors");
 	const char *hint = jv_read_string(answer, "hint", NULL);
 
-	ctl_complain("%s", jv_read_string(answer, "error", "botlsd refused without a reason"));
+	text_complain("%s", jv_read_string(answer, "error", "botlsd refused without a reason"));
 	for (size_t i = 0; i < jv_size(errors.value); i++) {
 		struct jv_cursor error = jv_read_item(&errors, i);
 
-		ctl_complain("%s: %s", jv_read_string(&error, "where", "?"),
-			     jv_read_string(&error, "text", "?"));
+		text_complain("%s: %s", jv_read_string(&error, "where", "?"),
+			      jv_read_string(&error, "text", "?"));
 	}
 	if (hint)
-		ctl_complain("%s", hint);
+		text_complain("%s", hint);
 }
 
 static enum ctl_exit print_json(const struct jv *answer)
@@ -220,7 +220,7 @@ static enum ctl_exit print_json(const struct jv *answer)
 	_cleanup_free_ char *text = jv_dump_pretty(answer, NULL);
 
 	if (!text) {
-		ctl_complain("out of memory");
+		text_complain("out of memory");
 		return CTL_UNREACHABLE;
 	}
 	fputs(text, stdout);

@@ -29,6 +29,6 @@ enum ctl_exit ctl_log(const struct ctl *c, int argc, char **argv)
 	level = jv_need_string(&at, "level");
 	if (jv_bad(&at))
 		return ctl_understood(&problem);
-	ctl_print("log level %s\n", level);
+	text_print("log level %s\n", level);
 	return CTL_OK;
 }

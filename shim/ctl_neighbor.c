@@ -17,7 +17,7 @@ static void PRINTF(3, 4) print_field(int indent, const char *label, const char *
 	if (vasprintf(&value, fmt, ap) < 0)
 		value = NULL;
 	va_end(ap);
-	ctl_print("%*s%-*s  %s\n", indent, "", LABEL - indent, label, value ? value : "");
+	text_print("%*s%-*s  %s\n", indent, "", LABEL - indent, label, value ? value : "");
 }
 
 static void print_string(const struct jv_cursor *at, const char *key, int indent, const char *label)
@@ -65,11 +65,11 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 {
 	struct jv_cursor tls = jv_read_object(session, "tls");
 	const char *group = jv_read_string(&tls, "group", "");
-	char expiry[CTL_TIME_LEN];
+	char expiry[TEXT_TIME_LEN];
 
 	if (!tls.value)
 		return;
-	ctl_print("  TLS\n");
+	text_print("  TLS\n");
 	print_field(4, "Version", "%s, %s%s%s", jv_read_string(&tls, "version", "?"),
 		    jv_read_string(&tls, "cipher", "?"), group[0] ? ", " : "", group);
 	print_field(4, "Records", "in %" PRId64 ", out %" PRId64,
@@ -80,13 +80,13 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 	if (jv_read_bool(&tls, "past_key_limit", false))
 		print_field(4, "Key limit",
 			    "passed, and TLS 1.2 cannot renew keys: reset the session");
-	ctl_print("  Certificate of the neighbor\n");
+	text_print("  Certificate of the neighbor\n");
 	print_string(&tls, "subject", 4, "Subject");
 	print_string(&tls, "issuer", 4, "Issuer");
 	print_string(&tls, "san", 4, "Names");
 	print_string(&tls, "pin", 4, "Pin");
 	print_field(4, "Expires", "%s",
-		    ctl_time_expiry(c, jv_read_int(&tls, "not_after", 0), expiry));
+		    text_time_expiry(jv_read_int(&tls, "not_after", 0), c->now, expiry));
 }
 
 static void print_open(const struct jv_cursor *stream)
@@ -115,7 +115,7 @@ static void print_stream(const struct jv_cursor *session, const char *key, const
 
 	if (!stream.value)
 		return;
-	ctl_print("  %s\n", title);
+	text_print("  %s\n", title);
 	print_open(&stream);
 	print_counts(&stream, "messages", 4, "Messages");
 	print_int(&stream, "bytes", 4, "Bytes");
@@ -127,18 +127,18 @@ static void print_session(const struct ctl *c, const struct jv_cursor *session)
 	const char *direction = jv_read_string(session, "direction", "?");
 	const char *transport = jv_read_string(session, "transport", "?");
 	int64_t established = jv_read_int(session, "established_since", 0);
-	char since[CTL_TIME_LEN], est[CTL_TIME_LEN];
+	char since[TEXT_TIME_LEN], est[TEXT_TIME_LEN];
 
-	ctl_print("\nSession %" PRId64 "%s, worker %" PRId64 "\n", jv_read_int(session, "id", 0),
-		  strcmp(direction, "out") == 0	 ? ", our daemon connected"
-		  : strcmp(direction, "in") == 0 ? ", the neighbor connected"
-						 : "",
-		  jv_read_int(session, "worker", 0));
+	text_print("\nSession %" PRId64 "%s, worker %" PRId64 "\n", jv_read_int(session, "id", 0),
+		   strcmp(direction, "out") == 0  ? ", our daemon connected"
+		   : strcmp(direction, "in") == 0 ? ", the neighbor connected"
+						  : "",
+		   jv_read_int(session, "worker", 0));
 	print_field(2, "State", "%s since %s", jv_read_string(session, "state", "?"),
-		    ctl_time_long(jv_read_int(session, "since", 0), since));
+		    text_time_long(jv_read_int(session, "since", 0), since));
 	print_field(2, "BGP", "%s%s%s", jv_read_string(session, "bgp", "?"),
 		    established ? ", established since " : "",
-		    established ? ctl_time_long(established, est) : "");
+		    established ? text_time_long(established, est) : "");
 	print_field(2, "Connection", "%s port %" PRId64 " to %s port %" PRId64 ", %s",
 		    jv_read_string(session, "local", "?"), jv_read_int(session, "local_port", 0),
 		    jv_read_string(session, "peer", "?"), jv_read_int(session, "peer_port", 0),
@@ -153,12 +153,12 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 	const char *description = jv_read_string(neighbor, "description", "");
 	const char *name = jv_need_string(neighbor, "name");
 	int64_t as = jv_read_int(neighbor, "remote_as", 0);
-	char since[CTL_TIME_LEN], expiry[CTL_TIME_LEN];
+	char since[TEXT_TIME_LEN], expiry[TEXT_TIME_LEN];
 
-	ctl_print("Neighbor %s%s%s%s\n", name ? name : "?", description[0] ? " (" : "", description,
-		  description[0] ? ")" : "");
+	text_print("Neighbor %s%s%s%s\n", name ? name : "?", description[0] ? " (" : "",
+		   description, description[0] ? ")" : "");
 	print_field(2, "State", "%s since %s", jv_read_string(neighbor, "state", "?"),
-		    ctl_time_long(jv_read_int(neighbor, "since", 0), since));
+		    text_time_long(jv_read_int(neighbor, "since", 0), since));
 	print_string(neighbor, "bgp", 2, "BGP");
 	print_field(2, "Mode", "%s, role %s%s", jv_read_string(neighbor, "mode", "?"),
 		    jv_read_string(neighbor, "role", "?"),
@@ -175,8 +175,8 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 		print_field(2, "Remote AS", "%" PRId64, as);
 	if (jv_read_int(neighbor, "certificate_expires", 0))
 		print_field(2, "Our certificate", "expires %s",
-			    ctl_time_expiry(c, jv_read_int(neighbor, "certificate_expires", 0),
-					    expiry));
+			    text_time_expiry(jv_read_int(neighbor, "certificate_expires", 0),
+					     c->now, expiry));
 	print_counts(neighbor, "counters", 2, "Counters");
 }
 
@@ -193,17 +193,17 @@ static void print_failures(const struct jv_cursor *neighbor)
 	struct jv_cursor last = jv_read_object(neighbor, "last_failure");
 	const char *reason = jv_read_string(&last, "reason", "");
 	const char *next = ctl_advice(reason);
-	char when[CTL_TIME_LEN], counts[512];
+	char when[TEXT_TIME_LEN], counts[512];
 
 	join_counts(&failures, counts, sizeof(counts));
 	if (!last.value && !counts[0])
 		return;
-	ctl_print("\nFailures\n");
+	text_print("\nFailures\n");
 	if (counts[0])
 		print_field(2, "By reason", "%s", counts);
 	if (!last.value)
 		return;
-	print_field(2, "Last", "%s%s", ctl_time_long(jv_read_int(&last, "time", 0), when),
+	print_field(2, "Last", "%s%s", text_time_long(jv_read_int(&last, "time", 0), when),
 		    direction_text(&last, ", the neighbor connected", ", we connected"));
 	print_field(2, "", "%s: %s", reason[0] ? reason : "?", jv_read_string(&last, "text", ""));
 	if (next)
@@ -213,12 +213,12 @@ static void print_failures(const struct jv_cursor *neighbor)
 static void print_notification(const struct jv_cursor *neighbor)
 {
 	struct jv_cursor last = jv_read_object(neighbor, "last_notification");
-	char when[CTL_TIME_LEN];
+	char when[TEXT_TIME_LEN];
 
 	if (!last.value)
 		return;
-	ctl_print("\nLast NOTIFICATION\n");
-	print_field(2, "When", "%s%s", ctl_time_long(jv_read_int(&last, "time", 0), when),
+	text_print("\nLast NOTIFICATION\n");
+	print_field(2, "When", "%s%s", text_time_long(jv_read_int(&last, "time", 0), when),
 		    direction_text(&last, ", from the neighbor", ", from our daemon"));
 	print_field(2, "What", "%s (code %" PRId64 ", subcode %" PRId64 ")",
 		    jv_read_string(&last, "text", "?"), jv_read_int(&last, "code", 0),

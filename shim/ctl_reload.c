@@ -30,8 +30,8 @@ static void print_item(const struct jv_cursor *item)
 
 	if (jv_bad(item))
 		return;
-	ctl_print("  %c %s%s%s%s\n", sign, name, changed[0] ? ": " : "", changed,
-		  resets ? "  ** RESETS THE SESSION **" : "");
+	text_print("  %c %s%s%s%s\n", sign, name, changed[0] ? ": " : "", changed,
+		   resets ? "  ** RESETS THE SESSION **" : "");
 }
 
 static void print_totals(const struct ctl *c, const struct jv_cursor *at)
@@ -42,14 +42,16 @@ static void print_totals(const struct ctl *c, const struct jv_cursor *at)
 
 	if (jv_bad(at))
 		return;
-	ctl_print("%" PRId64 " added, %" PRId64 " dropped, %" PRId64 " changed, %" PRId64 " kept; ",
-		  add, drop, change, keep);
+	text_print("%" PRId64 " added, %" PRId64 " dropped, %" PRId64 " changed, %" PRId64
+		   " kept; ",
+		   add, drop, change, keep);
 	if (resets)
-		ctl_print("sessions of %" PRId64 " neighbor%s %s reset\n", resets,
-			  resets == 1 ? "" : "s", c->dry_run ? "would be" : "are");
+		text_print("sessions of %" PRId64 " neighbor%s %s reset\n", resets,
+			   resets == 1 ? "" : "s", c->dry_run ? "would be" : "are");
 	else
-		ctl_print("no session %s reset\n", c->dry_run ? "would be" : "is");
-	ctl_print("%s\n", jv_read_bool(at, "applied", false) ? "Applied." : "Nothing was changed.");
+		text_print("no session %s reset\n", c->dry_run ? "would be" : "is");
+	text_print("%s\n",
+		   jv_read_bool(at, "applied", false) ? "Applied." : "Nothing was changed.");
 }
 
 static void print_plan(const struct ctl *c, const struct jv_cursor *at)
@@ -63,7 +65,7 @@ static void print_plan(const struct ctl *c, const struct jv_cursor *at)
 		print_item(&item);
 	}
 	if (globals[0])
-		ctl_print("  ~ global: %s\n", globals);
+		text_print("  ~ global: %s\n", globals);
 	print_totals(c, at);
 }
 

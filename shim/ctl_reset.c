@@ -25,8 +25,8 @@ enum ctl_exit ctl_reset(const struct ctl *c, int argc, char **argv)
 	if (jv_bad(&at))
 		return ctl_understood(&problem);
 	if (n)
-		ctl_print("%" PRId64 " session%s of %s ended\n", n, n == 1 ? "" : "s", name);
+		text_print("%" PRId64 " session%s of %s ended\n", n, n == 1 ? "" : "s", name);
 	else
-		ctl_print("%s has no session\n", name);
+		text_print("%s has no session\n", name);
 	return CTL_OK;
 }

@@ -55,16 +55,16 @@ static void info_of_failure(const struct jv_cursor *neighbor, char *buf, size_t 
 		snprintf(buf, size, "%s", jv_read_string(neighbor, "description", ""));
 }
 
-static int add_neighbor(const struct ctl *c, struct ctl_table *t, const struct jv_cursor *neighbor)
+static int add_neighbor(const struct ctl *c, struct table *t, const struct jv_cursor *neighbor)
 {
 	const char *name = jv_need_string(neighbor, "name");
 	const char *state = jv_need_string(neighbor, "state");
-	char since[CTL_TIME_LEN], info[512];
+	char since[TEXT_TIME_LEN], info[512];
 	const char *cells[] = {name,
 			       jv_read_string(neighbor, "mode", "?"),
 			       state,
 			       jv_read_string(neighbor, "bgp", "-"),
-			       ctl_time_short(c, jv_read_int(neighbor, "since", 0), since),
+			       text_time_short(jv_read_int(neighbor, "since", 0), c->now, since),
 			       info};
 
 	if (!name || !state)
@@ -73,28 +73,28 @@ static int add_neighbor(const struct ctl *c, struct ctl_table *t, const struct j
 		info_of_session(neighbor, same(state, "clear"), info, sizeof(info));
 	else
 		info_of_failure(neighbor, info, sizeof(info));
-	return ctl_table_add(t, cells);
+	return table_add(t, cells);
 }
 
 static void print_daemon(const struct jv_cursor *at)
 {
 	struct jv_cursor workers = jv_read_array(at, "workers");
 	size_t n = jv_size(workers.value);
-	char started[CTL_TIME_LEN];
+	char started[TEXT_TIME_LEN];
 
-	ctl_print("botlsd %s, process %" PRId64 ", started %s, %zu worker%s\n",
-		  jv_read_string(at, "version", "?"), jv_read_int(at, "pid", 0),
-		  ctl_time_long(jv_read_int(at, "started", 0), started), n, n == 1 ? "" : "s");
-	ctl_print("Configuration %" PRId64 ", steering by %s\n", jv_read_int(at, "generation", 0),
-		  jv_read_string(at, "steering", "?"));
+	text_print("botlsd %s, process %" PRId64 ", started %s, %zu worker%s\n",
+		   jv_read_string(at, "version", "?"), jv_read_int(at, "pid", 0),
+		   text_time_long(jv_read_int(at, "started", 0), started), n, n == 1 ? "" : "s");
+	text_print("Configuration %" PRId64 ", steering by %s\n", jv_read_int(at, "generation", 0),
+		   jv_read_string(at, "steering", "?"));
 	for (size_t i = 0; i < n; i++) {
 		struct jv_cursor w = jv_read_item(&workers, i);
 		int64_t restarts = jv_read_int(&w, "restarts", 0);
 
 		if (restarts)
-			ctl_print("Worker %" PRId64 " had to be restarted %" PRId64
-				  " time%s; the log of botlsd says why.\n",
-				  jv_read_int(&w, "id", 0), restarts, restarts == 1 ? "" : "s");
+			text_print("Worker %" PRId64 " had to be restarted %" PRId64
+				   " time%s; the log of botlsd says why.\n",
+				   jv_read_int(&w, "id", 0), restarts, restarts == 1 ? "" : "s");
 	}
 }
 
@@ -113,33 +113,33 @@ static void print_counts(const struct jv_cursor *neighbors)
 		for (size_t k = 0; k < ARRAY_SIZE(states); k++)
 			counts[k] += same(state, states[k]);
 	}
-	ctl_print("%zu neighbor%s", n, n == 1 ? "" : "s");
+	text_print("%zu neighbor%s", n, n == 1 ? "" : "s");
 	for (size_t k = 0; k < ARRAY_SIZE(states); k++) {
 		if (!counts[k])
 			continue;
-		ctl_print("%s%zu %s", separator, counts[k], states[k]);
+		text_print("%s%zu %s", separator, counts[k], states[k]);
 		separator = ", ";
 	}
-	ctl_print("\n");
+	text_print("\n");
 }
 
 static void print_unknown_sources(const struct ctl *c, const struct jv_cursor *at)
 {
 	struct jv_cursor unknown = jv_read_object(at, "unknown_sources");
 	int64_t n = jv_read_int(&unknown, "count", 0);
-	char last[CTL_TIME_LEN];
+	char last[TEXT_TIME_LEN];
 
 	if (!n)
 		return;
-	ctl_print("Unknown sources: %" PRId64 ", last %s, %s\n", n,
-		  jv_read_string(&unknown, "last", "?"),
-		  ctl_time_short(c, jv_read_int(&unknown, "last_time", 0), last));
+	text_print("Unknown sources: %" PRId64 ", last %s, %s\n", n,
+		   jv_read_string(&unknown, "last", "?"),
+		   text_time_short(jv_read_int(&unknown, "last_time", 0), c->now, last));
 }
 
 static enum ctl_exit print_all(const struct ctl *c, const struct jv_cursor *at)
 {
 	static const char *const titles[] = {"Neighbor", "Mode", "State", "BGP", "Since", "Info"};
-	_cleanup_ctl_table_ struct ctl_table *table = ctl_table_new(titles, ARRAY_SIZE(titles));
+	_cleanup_table_ struct table *table = table_new(titles, ARRAY_SIZE(titles));
 	struct jv_cursor neighbors = jv_read_array(at, "neighbors");
 	int r = table ? 0 : -1;
 
@@ -149,14 +149,14 @@ static enum ctl_exit print_all(const struct ctl *c, const struct jv_cursor *at)
 		r = add_neighbor(c, table, &neighbor);
 	}
 	if (r < 0) {
-		ctl_complain("out of memory");
+		text_complain("out of memory");
 		return CTL_UNREACHABLE;
 	}
 	print_daemon(at);
 	if (jv_size(neighbors.value)) {
-		ctl_print("\n");
-		ctl_table_print(table, c->width);
-		ctl_print("\n");
+		text_print("\n");
+		table_print(table, c->width);
+		text_print("\n");
 	}
 	print_counts(&neighbors);
 	print_unknown_sources(c, at);
@@ -171,7 +171,7 @@ static enum ctl_exit print_one(const struct ctl *c, const struct jv_cursor *at, 
 	if (jv_bad(at))
 		return CTL_OK; /* the caller looks */
 	if (!neighbor.value) {
-		ctl_complain("no neighbor %s; 'botlsctl show' lists them", name);
+		text_complain("no neighbor %s; 'botlsctl show' lists them", name);
 		return CTL_NO;
 	}
 	ctl_print_neighbor(c, &neighbor);

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 /* Adds one row per item; returns how many are not ok, or -ENOMEM. */
-static int add_items(struct ctl_table *t, const struct jv_cursor *items)
+static int add_items(struct table *t, const struct jv_cursor *items)
 {
 	int wrong = 0;
 
@@ -14,7 +14,7 @@ static int add_items(struct ctl_table *t, const struct jv_cursor *items)
 		const char *cells[] = {jv_read_string(&item, "kind", ""),
 				       jv_read_string(&item, "name", ""), state ? state : "",
 				       jv_read_string(&item, "detail", "")};
-		int r = ctl_table_add(t, cells);
+		int r = table_add(t, cells);
 
 		if (r < 0)
 			return r;
@@ -31,34 +31,34 @@ static void print_counters(const struct jv_cursor *counters)
 		if (strlen(it.key) > width)
 			width = strlen(it.key);
 	if (width)
-		ctl_print("\nCounters\n");
+		text_print("\nCounters\n");
 	for (struct jv_iter it = {}; jv_next(counters->value, &it);)
-		ctl_print("  %-*s  %" PRId64 "\n", (int)width, it.key,
-			  jv_read_int(counters, it.key, 0));
+		text_print("  %-*s  %" PRId64 "\n", (int)width, it.key,
+			   jv_read_int(counters, it.key, 0));
 }
 
 static enum ctl_exit print_steering(const struct jv_cursor *at)
 {
 	static const char *const titles[] = {"Kind", "Name", "State", "Detail"};
-	_cleanup_ctl_table_ struct ctl_table *table = ctl_table_new(titles, ARRAY_SIZE(titles));
+	_cleanup_table_ struct table *table = table_new(titles, ARRAY_SIZE(titles));
 	struct jv_cursor items = jv_read_array(at, "items"),
 			 counters = jv_read_object(at, "counters");
 	bool agrees = jv_read_bool(at, "agrees", false);
 	int wrong = table ? add_items(table, &items) : -1;
 
 	if (wrong < 0) {
-		ctl_complain("out of memory");
+		text_complain("out of memory");
 		return CTL_UNREACHABLE;
 	}
-	ctl_print("Steering by %s\n\n", jv_read_string(at, "mechanism", "?"));
-	ctl_table_print(table, 0); /* a detail says what to do: it is never cut */
+	text_print("Steering by %s\n\n", jv_read_string(at, "mechanism", "?"));
+	table_print(table, 0); /* a detail says what to do: it is never cut */
 	print_counters(&counters);
 	if (agrees)
-		ctl_print("\nThe kernel agrees: %zu objects.\n", jv_size(items.value));
+		text_print("\nThe kernel agrees: %zu objects.\n", jv_size(items.value));
 	else
-		ctl_print("\nTHE KERNEL DOES NOT AGREE: %d of %zu objects are not as they should "
-			  "be.\n",
-			  wrong, jv_size(items.value));
+		text_print("\nTHE KERNEL DOES NOT AGREE: %d of %zu objects are not as they should "
+			   "be.\n",
+			   wrong, jv_size(items.value));
 	return agrees ? CTL_OK : CTL_NO;
 }
 

@@ -1,34 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl.h"
+#include "table.h"
+#include "text.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 
 #define GAP	 2
 #define LAST_MIN 15 /* the last column is worth printing beside the others from here on */
 
-struct ctl_table {
+struct table {
 	size_t n_columns;
-	size_t width[CTL_TABLE_COLUMNS];
+	size_t width[TABLE_COLUMNS];
 	char **cells; /* row after row; the first one are the titles */
 	size_t n_cells, size;
 };
 
-struct ctl_table *ctl_table_new(const char *const *titles, size_t n_columns)
+struct table *table_new(const char *const *titles, size_t n_columns)
 {
-	_cleanup_ctl_table_ struct ctl_table *t = NULL;
+	_cleanup_table_ struct table *t = NULL;
 
-	assert(n_columns >= 2 && n_columns <= CTL_TABLE_COLUMNS);
+	assert(n_columns >= 2 && n_columns <= TABLE_COLUMNS);
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
 	t->n_columns = n_columns;
-	if (ctl_table_add(t, titles) < 0)
+	if (table_add(t, titles) < 0)
 		return NULL;
 	return TAKE(t);
 }
 
-void ctl_table_free(struct ctl_table *t)
+void table_free(struct table *t)
 {
 	if (!t)
 		return;
@@ -38,7 +40,7 @@ void ctl_table_free(struct ctl_table *t)
 	free(t);
 }
 
-static int make_room(struct ctl_table *t)
+static int make_room(struct table *t)
 {
 	size_t size = t->size ? 2 * t->size : 16 * t->n_columns;
 	char **cells;
@@ -53,14 +55,14 @@ static int make_room(struct ctl_table *t)
 	return 0;
 }
 
-int ctl_table_add(struct ctl_table *t, const char *const *cells)
+int table_add(struct table *t, const char *const *cells)
 {
 	int r = make_room(t);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < t->n_columns; i++) {
-		size_t width = ctl_text_width(cells[i]);
+		size_t width = text_width(cells[i]);
 
 		t->cells[t->n_cells] = strdup(cells[i]);
 		if (!t->cells[t->n_cells])
@@ -74,7 +76,7 @@ int ctl_table_add(struct ctl_table *t, const char *const *cells)
 
 /* How wide the first column may be for the last one to keep LAST_MIN; never under an IPv4 address.
  */
-static size_t first_column(const struct ctl_table *t, unsigned width)
+static size_t first_column(const struct table *t, unsigned width)
 {
 	size_t others = LAST_MIN;
 
@@ -89,9 +91,9 @@ static size_t first_column(const struct ctl_table *t, unsigned width)
 
 static void print_padded(const char *cell, size_t width)
 {
-	size_t have = ctl_text_width(cell);
+	size_t have = text_width(cell);
 
-	ctl_print("%s%*s", cell, (int)(have < width ? width - have : 0) + GAP, "");
+	text_print("%s%*s", cell, (int)(have < width ? width - have : 0) + GAP, "");
 }
 
 /* The one place that prints a cell that may be cut; the room is what is left of the line. */
@@ -99,12 +101,12 @@ static void print_last(const char *cell, size_t used, unsigned width)
 {
 	size_t room = width > used ? width - used : 0;
 
-	if (!width || ctl_text_width(cell) <= room)
-		ctl_print("%s\n", cell);
+	if (!width || text_width(cell) <= room)
+		text_print("%s\n", cell);
 	else if (room < 4)
-		ctl_print("\n");
+		text_print("\n");
 	else
-		ctl_print("%.*s...\n", (int)ctl_text_prefix(cell, room - 3), cell);
+		text_print("%.*s...\n", (int)text_prefix(cell, room - 3), cell);
 }
 
 /* True when nothing but blanks would follow. */
@@ -116,7 +118,7 @@ static bool rest_is_empty(char *const *cells, size_t from, size_t n)
 	return true;
 }
 
-static void print_row(const struct ctl_table *t, char *const *cells, size_t first, unsigned width)
+static void print_row(const struct table *t, char *const *cells, size_t first, unsigned width)
 {
 	size_t used = 0;
 
@@ -127,8 +129,8 @@ static void print_row(const struct ctl_table *t, char *const *cells, size_t firs
 			print_last(cells[i], used, i + 1 == t->n_columns ? width : 0);
 			return;
 		}
-		if (i == 0 && ctl_text_width(cells[0]) > first) {
-			ctl_print("%s\n", cells[0]);
+		if (i == 0 && text_width(cells[0]) > first) {
+			text_print("%s\n", cells[0]);
 			print_padded("", column);
 		} else {
 			print_padded(cells[i], column);
@@ -137,7 +139,7 @@ static void print_row(const struct ctl_table *t, char *const *cells, size_t firs
 	}
 }
 
-void ctl_table_print(const struct ctl_table *t, unsigned width)
+void table_print(const struct table *t, unsigned width)
 {
 	size_t first = first_column(t, width);
 
