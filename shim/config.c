@@ -14,27 +14,23 @@ static const char *const daemon_accounts[] = {"root",	"bird",	     "frr",  "gobg
 #define HOST_SESSIONS 4
 
 struct loader {
-	struct problems *problems;
-	struct blocks blocks;
-	struct option_context context;
+	struct conf_problems *problems;
+	struct conf_blocks blocks;
+	struct conf_context context;
 	struct neighbor_config defaults;
 	struct config *config;
 };
 
 static void neighbor_done(struct neighbor_config *n)
 {
-	for (size_t i = 0; i < n_options; i++)
-		if (options[i].scope != SCOPE_GLOBAL)
-			option_clear(&options[i], n);
+	conf_done(&config_schema, config_schema.kinds, n);
 }
 
 void config_free(struct config *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < n_options; i++)
-		if (options[i].scope == SCOPE_GLOBAL)
-			option_clear(&options[i], c);
+	conf_done(&config_schema, NULL, c);
 	for (size_t i = 0; i < c->n_neighbors; i++)
 		neighbor_done(&c->neighbors[i]);
 	free(c->neighbors);
@@ -64,33 +60,9 @@ static int compare_neighbors(const void *a, const void *b)
 	return r ? r : x < y ? -1 : 1;
 }
 
-static int apply_settings(struct loader *l, struct block *b, struct neighbor_config *n)
-{
-	for (size_t i = 0; i < b->n_settings; i++) {
-		struct setting *s = &b->settings[i];
-		void *base = s->option->scope == SCOPE_GLOBAL ? (void *)l->config : n;
-		struct errtext e;
-		int r = option_parse(s->option, base, &l->context, s->values, s->n_values, &e);
-
-		if (r == -ENOMEM)
-			return r;
-		if (r < 0) {
-			s->is_bad = true;
-			problems_add(l->problems, (struct place){b->begin.file, s->line}, "%s",
-				     e.text);
-		}
-	}
-	return 0;
-}
-
-static bool is_set(const struct block *b, const char *name)
-{
-	return b->set & option_bit(option_find(name));
-}
-
 static int default_daemon_users(struct loader *l)
 {
-	const struct option *o = option_find("daemon-users");
+	const struct conf_option *o = config_option("daemon-users");
 	char *found[ARRAY_SIZE(daemon_accounts)];
 	size_t n = 0;
 
@@ -98,30 +70,27 @@ static int default_daemon_users(struct loader *l)
 		/* cppcheck-suppress getpwnamCalled; there is one thread */
 		if (i == 0 || (l->context.folder && getpwnam(daemon_accounts[i])))
 			found[n++] = (char *)daemon_accounts[i];
-	return option_parse(o, l->config, &l->context, found, n, NULL);
+	return conf_set(o, l->config, &l->context, found, n, NULL);
 }
 
 static int load_globals(struct loader *l)
 {
-	struct block *b = &l->blocks.globals;
+	struct conf_bases to = {.globals = l->config, .kinds = {&l->defaults}};
+	struct conf_block *b = &l->blocks.globals;
 	int r;
 
-	for (size_t i = 0; i < n_options; i++) {
-		void *base = options[i].scope == SCOPE_GLOBAL ? (void *)l->config : &l->defaults;
-
-		r = option_parse_initial(&options[i], base);
-		if (r < 0)
-			return r;
-	}
-	if (!is_set(b, "daemon-users")) {
+	r = conf_apply_initial(&config_schema, &to);
+	if (r < 0)
+		return r;
+	if (!conf_has(b, "daemon-users")) {
 		r = default_daemon_users(l);
 		if (r < 0)
 			return r;
 	}
-	r = apply_settings(l, b, &l->defaults);
+	r = conf_apply(&config_schema, b, &to, &l->context, l->problems);
 	if (r < 0)
 		return r;
-	if (!is_set(b, "port"))
+	if (!conf_has(b, "port"))
 		l->defaults.tls_port = l->config->tls_port;
 	config_check_globals(l->config, b, l->problems);
 	return 0;
@@ -136,33 +105,30 @@ static void derive(struct neighbor_config *n, bool check_address_is_set)
 	if (!check_address_is_set)
 		id->check_address = id->ca && !id->n_dns_names && !id->n_pins;
 	if (n->mode != MODE_PREFERRED)
-		option_parse_initial(option_find("fallback-after"), n);
+		conf_set_initial(config_option("fallback-after"), n);
 	if (!addr_is_prefix(&n->address))
 		n->max_sessions = HOST_SESSIONS;
 }
 
-static int load_neighbor(struct loader *l, struct block *b, struct neighbor_config *n)
+static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor_config *n)
 {
-	const struct block *globals = &l->blocks.globals;
+	const struct conf_block *globals = &l->blocks.globals;
+	struct conf_bases to = {.kinds = {n}};
 	struct errtext e;
 	int r;
 
-	for (size_t i = 0; i < n_options; i++) {
-		if (options[i].scope == SCOPE_GLOBAL || options[i].type == OPTION_SECRET_FILE)
-			continue;
-		r = option_copy(&options[i], n, &l->defaults);
-		if (r < 0)
-			return r;
-	}
-	snprintf(n->origin, sizeof(n->origin), "%.100s:%u",
-		 problems_file(l->problems, b->begin.file), b->begin.line);
-	if (b->title && addr_parse(b->title, &n->address, &e) < 0)
-		problems_add(l->problems, b->begin, "neighbor: %s", e.text);
-	addr_format(&n->address, n->name);
-	r = apply_settings(l, b, n);
+	r = conf_inherit(&config_schema, config_schema.kinds, n, &l->defaults);
 	if (r < 0)
 		return r;
-	derive(n, is_set(b, "check-address") || is_set(globals, "check-address"));
+	snprintf(n->origin, sizeof(n->origin), "%.100s:%u",
+		 conf_problems_file(l->problems, b->begin.file), b->begin.line);
+	if (b->title && addr_parse(b->title, &n->address, &e) < 0)
+		conf_problem(l->problems, b->begin, "neighbor: %s", e.text);
+	addr_format(&n->address, n->name);
+	r = conf_apply(&config_schema, b, &to, &l->context, l->problems);
+	if (r < 0)
+		return r;
+	derive(n, conf_has(b, "check-address") || conf_has(globals, "check-address"));
 	config_check_neighbor(n, b, globals, l->problems);
 	return 0;
 }
@@ -175,7 +141,7 @@ static void report_duplicates(struct loader *l, struct neighbor_config *const *s
 		if (first->address.family == AF_UNSPEC ||
 		    config_compare_addresses(&first->address, &second->address) != 0)
 			continue;
-		problems_add(l->problems, l->blocks.neighbors[second - l->config->neighbors].begin,
+		conf_problem(l->problems, l->blocks.items[second - l->config->neighbors].begin,
 			     "neighbor %s is there twice, also at %s: remove one", second->name,
 			     first->origin);
 	}
@@ -204,7 +170,7 @@ static int sort_neighbors(struct loader *l)
 
 static int load_neighbors(struct loader *l)
 {
-	size_t n = l->blocks.n_neighbors;
+	size_t n = l->blocks.n_items;
 	int r;
 
 	if (!n)
@@ -214,7 +180,7 @@ static int load_neighbors(struct loader *l)
 		return -ENOMEM;
 	l->config->n_neighbors = n;
 	for (size_t i = 0; i < n; i++) {
-		r = load_neighbor(l, &l->blocks.neighbors[i], &l->config->neighbors[i]);
+		r = load_neighbor(l, &l->blocks.items[i], &l->config->neighbors[i]);
 		if (r < 0)
 			return r;
 	}
@@ -234,7 +200,7 @@ static int load(struct loader *l, const char *path)
 	r = load_globals(l);
 	if (r == 0)
 		r = load_neighbors(l);
-	if (r == 0 && problems_count(l->problems))
+	if (r == 0 && conf_problems_count(l->problems))
 		r = -EINVAL;
 	return r;
 }
@@ -243,8 +209,8 @@ static void loader_done(struct loader *l)
 {
 	config_free(l->config);
 	neighbor_done(&l->defaults);
-	blocks_done(&l->blocks);
-	problems_free(l->problems);
+	conf_blocks_done(&l->blocks);
+	conf_problems_free(l->problems);
 	free((char *)l->context.folder);
 }
 
@@ -253,7 +219,7 @@ static int finish(struct loader *l, int r, const char *path, config_report_fn *r
 		  struct config **ret)
 {
 	if (l->problems)
-		problems_report(l->problems, report, arg);
+		conf_problems_report(l->problems, report, arg);
 	if (r == -ENOMEM)
 		report(arg, path, "out of memory");
 	if (r == 0)
@@ -269,7 +235,7 @@ static int find_folder(struct loader *l, const char *path)
 		return -ENOMEM;
 	l->context.folder = realpath(dirname(copy), NULL);
 	if (!l->context.folder)
-		problems_add(l->problems, (struct place){}, "its folder cannot be found: %s",
+		conf_problem(l->problems, (struct conf_place){}, "its folder cannot be found: %s",
 			     strerror(errno));
 	return l->context.folder ? 0 : -EINVAL;
 }
@@ -279,7 +245,7 @@ int config_load(const char *path, config_report_fn *report, void *arg, struct co
 	__attribute__((cleanup(loader_done))) struct loader l = {};
 	int r, unreadable = 0;
 
-	r = problems_new(&l.problems);
+	r = conf_problems_new(&l.problems);
 	if (r == 0)
 		r = config_parse_files(path, l.problems, &l.blocks);
 	if (r < 0 && r != -ENOMEM) {
@@ -301,11 +267,11 @@ int config_load_text(const char *text, config_report_fn *report, void *arg,
 	__attribute__((cleanup(loader_done))) struct loader l = {};
 	int r;
 
-	r = problems_new(&l.problems);
+	r = conf_problems_new(&l.problems);
 	if (r == 0)
-		r = problems_add_file(l.problems, "text");
+		r = conf_problems_add_file(l.problems, "text");
 	if (r >= 0)
-		r = config_parse(text, strlen(text), r, false, l.problems, &l.blocks);
+		r = conf_parse(&config_schema, text, strlen(text), r, NULL, l.problems, &l.blocks);
 	if (r == 0)
 		r = load(&l, "text");
 	return finish(&l, r, "text", report, arg, ret_config);
@@ -390,10 +356,10 @@ bool neighbor_config_equal(const struct neighbor_config *a, const struct neighbo
 {
 	if (!addr_equal(&a->address, &b->address))
 		return false;
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < config_schema.n_options; i++) {
+		const struct conf_option *o = &config_schema.options[i];
 
-		if (o->scope != SCOPE_GLOBAL && o->type != OPTION_TEXT && !option_equal(o, a, b))
+		if ((o->scope & SCOPE_NEIGHBOR) && o->type != CONF_TEXT && !conf_equal(o, a, b))
 			return false;
 	}
 	return true;

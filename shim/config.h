@@ -4,12 +4,12 @@
  *
  * A struct config is immutable once loaded and owns everything that it points to. Every neighbor
  * carries its effective settings: the global defaults are already merged in.
- * Only config*.c see libconfuse.
  */
 #ifndef BOTLS_CONFIG_H
 #define BOTLS_CONFIG_H
 
 #include "addr.h"
+#include "spki.h"
 #include "util.h"
 
 #include <stdbool.h>
@@ -21,8 +21,7 @@ enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
-#define SPKI_PIN_LEN 32 /* SHA-256 of the DER SubjectPublicKeyInfo */
-#define MD5_KEY_MAX  80 /* TCP_MD5SIG_MAXKEYLEN */
+#define MD5_KEY_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
 
 /* How a neighbor's certificate must look. With neither ca nor pins the neighbor is refused by
  * config_load(). */

@@ -3,48 +3,24 @@
 #include "config_parse.h"
 #include "botls/botls.h"
 
-static bool has(const struct block *b, const char *name)
-{
-	return b->set & option_bit(option_find(name));
-}
-
-/* Where the block sets the option, else where it begins. */
-static struct place place_of(const struct block *b, const char *name)
-{
-	for (size_t i = 0; i < b->n_settings; i++)
-		if (!strcmp(b->settings[i].option->name, name))
-			return (struct place){b->begin.file, b->settings[i].line};
-	return b->begin;
-}
-
-/* True when the value that counts here was refused. */
-static bool is_bad(const struct block *b, const struct block *globals, const char *name)
-{
-	if (!has(b, name))
-		b = globals;
-	for (size_t i = 0; i < b->n_settings; i++)
-		if (!strcmp(b->settings[i].option->name, name))
-			return b->settings[i].is_bad;
-	return false;
-}
-
-void config_check_globals(const struct config *c, const struct block *globals, struct problems *p)
+void config_check_globals(const struct config *c, const struct conf_block *globals,
+			  struct conf_problems *p)
 {
 	if (c->tls_port == c->inner_port)
-		problems_add(
-			p,
-			place_of(globals, has(globals, "inner-port") ? "inner-port" : "tls-port"),
-			"tls-port and inner-port are both %u: choose two ports", c->tls_port);
+		conf_problem(p,
+			     conf_place_of(globals, conf_has(globals, "inner-port") ? "inner-port"
+										    : "tls-port"),
+			     "tls-port and inner-port are both %u: choose two ports", c->tls_port);
 	if (c->tls_port == BOTLS_PORT_BGP)
-		problems_add(p, place_of(globals, "tls-port"),
+		conf_problem(p, conf_place_of(globals, "tls-port"),
 			     "tls-port: %d is where the BGP daemon listens: choose another port",
 			     BOTLS_PORT_BGP);
 	if (c->inner_port == BOTLS_PORT_BGP)
-		problems_add(p, place_of(globals, "inner-port"),
+		conf_problem(p, conf_place_of(globals, "inner-port"),
 			     "inner-port: %d is where the BGP daemon listens: choose another port",
 			     BOTLS_PORT_BGP);
-	if (!c->n_daemon_users && !is_bad(globals, globals, "daemon-users"))
-		problems_add(p, place_of(globals, "daemon-users"),
+	if (!c->n_daemon_users && !conf_is_bad(globals, globals, "daemon-users"))
+		conf_problem(p, conf_place_of(globals, "daemon-users"),
 			     "daemon-users: nobody's connections would be taken: name the daemon's "
 			     "user");
 }
@@ -58,69 +34,69 @@ static bool is_unicast(const struct addr *a)
 	return a->bytes[0] != 0xff;
 }
 
-static void check_local_address(const struct neighbor_config *n, const struct block *b,
-				struct problems *p)
+static void check_local_address(const struct neighbor_config *n, const struct conf_block *b,
+				struct conf_problems *p)
 {
-	struct place at = place_of(b, "local-address");
+	struct conf_place at = conf_place_of(b, "local-address");
 	const struct addr *own = &n->local_address;
 
 	if (own->family == AF_UNSPEC)
 		return;
 	if (addr_is_prefix(&n->address))
-		problems_add(p, at,
+		conf_problem(p, at,
 			     "local-address: a prefix has none, connections say it themselves: "
 			     "remove it");
 	else if (own->family != n->address.family)
-		problems_add(p, at,
+		conf_problem(p, at,
 			     "local-address: it is of the other address family than the neighbor");
 	else if (addr_equal(own, &n->address))
-		problems_add(p, at,
+		conf_problem(p, at,
 			     "local-address: this is the neighbor's own address: write ours");
 	else if (strcmp(own->ifname, n->address.ifname) != 0 && addr_is_linklocal(own))
-		problems_add(p, at, "local-address: its interface is not the neighbor's, %s",
+		conf_problem(p, at, "local-address: its interface is not the neighbor's, %s",
 			     n->address.ifname[0] ? n->address.ifname : "which is not link-local");
 	else if (!is_unicast(own))
-		problems_add(p, at, "local-address: not a unicast address");
+		conf_problem(p, at, "local-address: not a unicast address");
 }
 
-static void check_address(const struct neighbor_config *n, const struct block *b,
-			  struct problems *p)
+static void check_address(const struct neighbor_config *n, const struct conf_block *b,
+			  struct conf_problems *p)
 {
 	if (n->address.family == AF_UNSPEC)
 		return;
 	check_local_address(n, b, p);
 	if (!addr_is_prefix(&n->address)) {
 		if (addr_is_any(&n->address) || !is_unicast(&n->address))
-			problems_add(p, b->begin, "neighbor %s: not a unicast address", n->name);
-		if (has(b, "max-sessions"))
-			problems_add(p, place_of(b, "max-sessions"),
+			conf_problem(p, b->begin, "neighbor %s: not a unicast address", n->name);
+		if (conf_has(b, "max-sessions"))
+			conf_problem(p, conf_place_of(b, "max-sessions"),
 				     "max-sessions: only a prefix can have it, a single neighbor "
 				     "has 4: remove it");
 	} else if (n->role == ROLE_CONNECT) {
-		problems_add(p, place_of(b, "role"),
+		conf_problem(p, conf_place_of(b, "role"),
 			     "role connect: nobody can connect to the prefix %s: set role = accept",
 			     n->name);
 	}
 }
 
-static void check_transport(const struct neighbor_config *n, const struct block *b,
-			    const struct block *globals, struct problems *p)
+static void check_transport(const struct neighbor_config *n, const struct conf_block *b,
+			    const struct conf_block *globals, struct conf_problems *p)
 {
 	static const char *const keys[] = {"tcp-md5", "inner-tcp-md5"};
 
 	if (n->ttl_security && n->ttl != 255)
-		problems_add(p, place_of(b, has(b, "ttl") ? "ttl" : "ttl-security"),
+		conf_problem(p, conf_place_of(b, conf_has(b, "ttl") ? "ttl" : "ttl-security"),
 			     "ttl %u with ttl-security: both sides must send 255 then (RFC 5082): "
 			     "remove ttl",
 			     n->ttl);
-	if (n->tls_port == BOTLS_PORT_BGP && (has(b, "port") || has(globals, "port")))
-		problems_add(p, place_of(b, "port"),
+	if (n->tls_port == BOTLS_PORT_BGP && (conf_has(b, "port") || conf_has(globals, "port")))
+		conf_problem(p, conf_place_of(b, "port"),
 			     "port: the guard lets nothing pass to port %d of a neighbor: choose "
 			     "another port",
 			     BOTLS_PORT_BGP);
-	if (has(b, "fallback-after") && n->mode != MODE_PREFERRED)
-		problems_add(
-			p, place_of(b, "fallback-after"),
+	if (conf_has(b, "fallback-after") && n->mode != MODE_PREFERRED)
+		conf_problem(
+			p, conf_place_of(b, "fallback-after"),
 			"fallback-after: mode %s never falls back to clear text: remove it, or set "
 			"mode = preferred",
 			neighbor_mode_name(n->mode));
@@ -128,57 +104,58 @@ static void check_transport(const struct neighbor_config *n, const struct block 
 		char name[32];
 
 		snprintf(name, sizeof(name), "%s-file", keys[i]);
-		if (has(b, keys[i]) && has(b, name))
-			problems_add(p, place_of(b, name), "%s and %s are both set: remove one",
-				     keys[i], name);
+		if (conf_has(b, keys[i]) && conf_has(b, name))
+			conf_problem(p, conf_place_of(b, name),
+				     "%s and %s are both set: remove one", keys[i], name);
 	}
 }
 
-static void check_missing(const struct neighbor_config *n, const struct block *b,
-			  const struct block *globals, struct problems *p)
+static void check_missing(const struct neighbor_config *n, const struct conf_block *b,
+			  const struct conf_block *globals, struct conf_problems *p)
 {
 	const struct identity_config *id = &n->identity;
 
 	/* One that was given and is wrong has been complained about where it stands. */
-	if (!id->certificate && !is_bad(b, globals, "certificate"))
-		problems_add(p, b->begin,
+	if (!id->certificate && !conf_is_bad(b, globals, "certificate"))
+		conf_problem(p, b->begin,
 			     "neighbor %s: mode %s needs our certificate: set certificate and key, "
 			     "or mode = off",
 			     n->name, neighbor_mode_name(n->mode));
-	else if (!id->key && !is_bad(b, globals, "key"))
-		problems_add(p, place_of(b, "certificate"),
+	else if (!id->key && !conf_is_bad(b, globals, "key"))
+		conf_problem(p, conf_place_of(b, "certificate"),
 			     "neighbor %s: certificate without key: set key to the file with its "
 			     "private key",
 			     n->name);
-	if (!id->ca && !id->n_pins && !is_bad(b, globals, "ca") && !is_bad(b, globals, "pins"))
-		problems_add(p, b->begin,
+	if (!id->ca && !id->n_pins && !conf_is_bad(b, globals, "ca") &&
+	    !conf_is_bad(b, globals, "pins"))
+		conf_problem(p, b->begin,
 			     "neighbor %s: nothing says who it is: set ca, or pins, or both",
 			     n->name);
 }
 
-static void check_identity(const struct neighbor_config *n, const struct block *b,
-			   struct problems *p)
+static void check_identity(const struct neighbor_config *n, const struct conf_block *b,
+			   struct conf_problems *p)
 {
 	const struct identity_config *id = &n->identity;
 
 	if (id->ca || !id->n_pins)
 		return;
 	if (id->crl)
-		problems_add(p, place_of(b, "crl"),
+		conf_problem(p, conf_place_of(b, "crl"),
 			     "crl without ca: with pins alone no chain is checked: set ca, or crl "
 			     "= \"\"");
 	if (id->n_dns_names)
-		problems_add(
-			p, place_of(b, "dns-names"),
+		conf_problem(
+			p, conf_place_of(b, "dns-names"),
 			"dns-names without ca: pins alone decide then: set ca, or dns-names = {}");
 	if (id->check_address)
-		problems_add(p, place_of(b, "check-address"),
+		conf_problem(p, conf_place_of(b, "check-address"),
 			     "check-address without ca: pins alone decide then: set ca, or "
 			     "check-address = false");
 }
 
-void config_check_neighbor(const struct neighbor_config *n, const struct block *block,
-			   const struct block *globals, struct problems *p)
+void config_check_neighbor(const struct neighbor_config *n, const struct conf_block *block,
+			   const struct conf_block *globals, struct conf_problems *p)
 {
 	check_address(n, block, p);
 	check_transport(n, block, globals, p);

@@ -19,16 +19,16 @@ static void add_name(char *list, size_t size, const char *name)
 }
 
 /* A key and its file fill one field: the name of the key stands for both. */
-static bool differs(const struct option *o, const void *before, const void *after)
+static bool differs(const struct conf_option *o, const void *before, const void *after)
 {
-	return o->type != OPTION_SECRET_FILE && !option_equal(o, before, after);
+	return o->type != CONF_SECRET_FILE && !conf_equal(o, before, after);
 }
 
-static bool resets(const struct option *o, const void *before, const void *after)
+static bool resets(const struct conf_option *o, const void *before, const void *after)
 {
-	switch (o->effect) {
+	switch ((enum config_effect)o->effect) {
 	case EFFECT_RESET: return true;
-	case EFFECT_TIGHTEN: return !option_is_wider(o, after, before);
+	case EFFECT_TIGHTEN: return !config_is_wider(o, after, before);
 	case EFFECT_LATER:
 	case EFFECT_RESTART: break;
 	}
@@ -37,10 +37,10 @@ static bool resets(const struct option *o, const void *before, const void *after
 
 static void compare_globals(struct plan *p, const struct config *old, const struct config *new)
 {
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < config_schema.n_options; i++) {
+		const struct conf_option *o = &config_schema.options[i];
 
-		if (o->scope != SCOPE_GLOBAL || !differs(o, old, new))
+		if (o->scope != CONF_GLOBAL || !differs(o, old, new))
 			continue;
 		if (o->effect == EFFECT_RESTART)
 			add_name(p->needs_restart, sizeof(p->needs_restart), o->name);
@@ -54,10 +54,10 @@ static void compare_neighbor(struct plan_item *item)
 	const struct neighbor_config *before = item->before, *after = item->after;
 
 	item->action = PLAN_KEEP;
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < config_schema.n_options; i++) {
+		const struct conf_option *o = &config_schema.options[i];
 
-		if (o->scope == SCOPE_GLOBAL || !differs(o, before, after))
+		if (o->scope == CONF_GLOBAL || !differs(o, before, after))
 			continue;
 		item->action = PLAN_CHANGE;
 		item->resets |= resets(o, before, after);

@@ -394,11 +394,11 @@ static void values_have_their_forms(void **state)
 static void ranges_hold(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < config_schema.n_options; i++) {
+		const struct conf_option *o = &config_schema.options[i];
 		struct neighbor_config n = {};
 		struct config c = {};
-		void *base = o->scope == SCOPE_GLOBAL ? (void *)&c : &n;
+		void *base = o->scope == CONF_GLOBAL ? (void *)&c : &n;
 		struct {
 			uint64_t value;
 			bool fits;
@@ -411,16 +411,16 @@ static void ranges_hold(void **state)
 			{4294967296, false},
 		};
 
-		if (o->type != OPTION_NUMBER && o->type != OPTION_SECONDS && o->type != OPTION_AS)
+		if (o->type != CONF_NUMBER && o->type != CONF_SECONDS && o->type != CONF_AS)
 			continue;
 		for (size_t t = 0; t < ARRAY_SIZE(tries); t++) {
 			char text[24], *values[] = {text};
-			struct option_context none = {};
+			struct conf_context none = {};
 			struct errtext e;
 			int r;
 
 			snprintf(text, sizeof(text), "%llu", (unsigned long long)tries[t].value);
-			r = option_parse(o, base, &none, values, 1, &e);
+			r = conf_set(o, base, &none, values, 1, &e);
 			if (r != (tries[t].fits ? 0 : -EINVAL))
 				fail_msg("%s = %s: %d", o->name, text, r);
 		}
@@ -758,15 +758,15 @@ static void random_string(FILE *f)
 		fputs(parts[pick(ARRAY_SIZE(parts))], f);
 }
 
-static void random_list(const struct option *o, FILE *f)
+static void random_list(const struct conf_option *o, FILE *f)
 {
 	static const char base64[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	fputs("{ ", f);
-	for (unsigned i = 0, n = pick(4) + (o->type == OPTION_ACCOUNTS); i < n; i++) {
+	for (unsigned i = 0, n = pick(4) + (o->type == CONF_ACCOUNTS); i < n; i++) {
 		fputs(i ? ", \"" : "\"", f);
-		if (o->type == OPTION_PINS) {
+		if (o->type == CONF_PINS) {
 			fputs("sha256/", f);
 			for (int j = 0; j < 42; j++)
 				putc(base64[pick(64)], f);
@@ -779,36 +779,41 @@ static void random_list(const struct option *o, FILE *f)
 	fputs(" }", f);
 }
 
-static void random_value(const struct option *o, FILE *f)
+static void random_value(const struct conf_option *o, FILE *f)
 {
 	switch (o->type) {
-	case OPTION_BOOL: fputs(pick(2) ? "true" : "no", f); break;
-	case OPTION_NUMBER:
-	case OPTION_SECONDS:
-	case OPTION_AS:
+	case CONF_BOOL: fputs(pick(2) ? "true" : "no", f); break;
+	case CONF_NUMBER:
+	case CONF_SECONDS:
+	case CONF_AS:
 		fprintf(f, "%llu",
 			(unsigned long long)(o->min + pick(o->max - o->min < 65535
 								   ? o->max - o->min + 1
 								   : 65535)));
 		break;
-	case OPTION_ENUM: fputs(o->names[pick(o->max + 1)], f); break;
-	case OPTION_SECRET: fputs("'" SECRET_HIDDEN "'", f); break;
-	case OPTION_ACCOUNT: fprintf(f, "\"user%u\"", pick(100)); break;
-	case OPTION_PATH:
+	case CONF_ENUM: fputs(o->names[pick(o->max + 1)], f); break;
+	case CONF_SECRET: fputs("'" CONF_HIDDEN "'", f); break;
+	case CONF_ACCOUNT: fprintf(f, "\"user%u\"", pick(100)); break;
+	case CONF_PATH:
 		fputs("\"/", f);
 		random_string(f);
 		fputs("\"", f);
 		break;
-	case OPTION_TEXT:
+	case CONF_TEXT:
 		fputs("\"", f);
 		random_string(f);
 		fputs("\"", f);
 		break;
-	case OPTION_ADDRESS: fprintf(f, "192.0.2.%u", 1 + pick(250)); break;
-	case OPTION_ACCOUNTS:
-	case OPTION_DNS_NAMES:
-	case OPTION_PINS: random_list(o, f); break;
-	case OPTION_SECRET_FILE: break;
+	case CONF_ADDRESS: fprintf(f, "192.0.2.%u", 1 + pick(250)); break;
+	case CONF_ACCOUNTS:
+	case CONF_DNS_NAMES:
+	case CONF_PINS: random_list(o, f); break;
+	case CONF_SECRET_FILE:
+	case CONF_NAME:
+	case CONF_URL:
+	case CONF_NAMES:
+	case CONF_WORDS:
+	case CONF_ADDRESSES: break; /* not botlsd's */
 	}
 }
 
@@ -820,11 +825,11 @@ static char *random_config(void)
 	FILE *f = open_memstream(&text, &len);
 	unsigned every = 2 + pick(30);
 
-	for (unsigned i = 0; i <= n_options; i++)
-		if (i < n_options && (options[i].scope & SCOPE_GLOBAL) && pick(every) == 0 &&
-		    options[i].scope == SCOPE_GLOBAL) {
-			fprintf(f, "%s = ", options[i].name);
-			random_value(&options[i], f);
+	for (unsigned i = 0; i <= config_schema.n_options; i++)
+		if (i < config_schema.n_options && (config_schema.options[i].scope & CONF_GLOBAL) &&
+		    pick(every) == 0 && config_schema.options[i].scope == CONF_GLOBAL) {
+			fprintf(f, "%s = ", config_schema.options[i].name);
+			random_value(&config_schema.options[i], f);
 			putc('\n', f);
 		}
 	for (unsigned n = pick(4); n; n--) {
@@ -834,12 +839,12 @@ static char *random_config(void)
 			fprintf(f, "neighbor \"2001:db8:%x::1\" {", n);
 		if (pick(4))
 			fputs("certificate = '/c' key = '/k' ca = '/a' ", f);
-		for (unsigned i = 0; i < n_options; i++)
-			if ((options[i].scope & SCOPE_NEIGHBOR) &&
-			    options[i].type != OPTION_SECRET_FILE && pick(every) == 0 &&
-			    !strstr("certificate key ca", options[i].name)) {
-				fprintf(f, "%s = ", options[i].name);
-				random_value(&options[i], f);
+		for (unsigned i = 0; i < config_schema.n_options; i++)
+			if ((config_schema.options[i].scope & SCOPE_NEIGHBOR) &&
+			    config_schema.options[i].type != CONF_SECRET_FILE && pick(every) == 0 &&
+			    !strstr("certificate key ca", config_schema.options[i].name)) {
+				fprintf(f, "%s = ", config_schema.options[i].name);
+				random_value(&config_schema.options[i], f);
 				putc(pick(2) ? '\n' : ' ', f);
 			}
 		fputs("}\n", f);
@@ -1044,8 +1049,8 @@ static void manual_has_every_option(void **state)
 	_cleanup_free_ char *manual = read_file(source("../../docs/man/botlsd.conf.5", path));
 
 	(void)state;
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < config_schema.n_options; i++) {
+		const struct conf_option *o = &config_schema.options[i];
 		_cleanup_free_ char *item = manual_item(manual, o->name), *initial = NULL,
 				    *range = NULL;
 
@@ -1054,12 +1059,12 @@ static void manual_has_every_option(void **state)
 			fail_msg("%s: the manual does not say '%s': %s", o->name, initial, item);
 		if (!o->initial && !strstr(item, "default is ") && !strstr(item, "no default"))
 			fail_msg("%s: the manual says nothing of a default", o->name);
-		if (o->type == OPTION_NUMBER || o->type == OPTION_SECONDS) {
-			assert_true(asprintf(&range, "%s", option_expects(o, expects)) > 0);
+		if (o->type == CONF_NUMBER || o->type == CONF_SECONDS) {
+			assert_true(asprintf(&range, "%s", conf_expects(o, expects)) > 0);
 			if (!strstr(item, range))
 				fail_msg("%s: the manual does not say '%s'", o->name, range);
 		}
-		for (size_t j = 0; o->type == OPTION_ENUM && j <= o->max; j++) {
+		for (size_t j = 0; o->type == CONF_ENUM && j <= o->max; j++) {
 			_cleanup_free_ char *name = NULL;
 
 			assert_true(asprintf(&name, " %s ", o->names[j]) > 0);
@@ -1081,10 +1086,10 @@ static void manual_has_no_other_option(void **state)
 		char name[40];
 
 		assert_int_equal(sscanf(p, "\n.It Ic %39s", name), 1);
-		if (!option_find(name))
+		if (!config_option(name))
 			fail_msg("botlsd.conf.5 has '%s', which is no option", name);
 	}
-	assert_int_equal(n, n_options);
+	assert_int_equal(n, config_schema.n_options);
 }
 
 int main(void)

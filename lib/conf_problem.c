@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config_parse.h"
+#include "conf.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
 struct problem {
-	struct place at;
+	struct conf_place at;
 	size_t number;
 	char *text;
 };
 
-struct problems {
+struct conf_problems {
 	char **files;
 	unsigned n_files;
 	struct problem *items;
 	size_t n, n_left_out;
 };
 
-int problems_new(struct problems **ret)
+int conf_problems_new(struct conf_problems **ret)
 {
-	struct problems *p = calloc(1, sizeof(*p));
+	struct conf_problems *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
@@ -27,7 +28,7 @@ int problems_new(struct problems **ret)
 	return 0;
 }
 
-void problems_free(struct problems *p)
+void conf_problems_free(struct conf_problems *p)
 {
 	if (!p)
 		return;
@@ -40,7 +41,7 @@ void problems_free(struct problems *p)
 	free(p);
 }
 
-int problems_add_file(struct problems *p, const char *name)
+int conf_problems_add_file(struct conf_problems *p, const char *name)
 {
 	char **files = reallocarray(p->files, p->n_files + 1, sizeof(*files));
 
@@ -51,7 +52,7 @@ int problems_add_file(struct problems *p, const char *name)
 	return files[p->n_files] ? (int)p->n_files++ : -ENOMEM;
 }
 
-const char *problems_file(const struct problems *p, unsigned file)
+const char *conf_problems_file(const struct conf_problems *p, unsigned file)
 {
 	return p->files[file];
 }
@@ -60,7 +61,7 @@ const char *problems_file(const struct problems *p, unsigned file)
 static void make_printable(char *text)
 {
 	for (size_t n; *text; text += n) {
-		n = option_printable_at((unsigned char *)text);
+		n = text_printable_at((unsigned char *)text);
 		if (!n) {
 			*text = '?';
 			n = 1;
@@ -68,13 +69,13 @@ static void make_printable(char *text)
 	}
 }
 
-void problems_add(struct problems *p, struct place at, const char *fmt, ...)
+void conf_problem(struct conf_problems *p, struct conf_place at, const char *fmt, ...)
 {
 	struct problem *items = NULL;
 	char *text = NULL;
 	va_list ap;
 
-	if (p->n < CONFIG_PROBLEMS_MAX)
+	if (p->n < CONF_PROBLEMS_MAX)
 		items = reallocarray(p->items, p->n + 1, sizeof(*items));
 	if (items) {
 		p->items = items;
@@ -92,7 +93,19 @@ void problems_add(struct problems *p, struct place at, const char *fmt, ...)
 	p->n++;
 }
 
-size_t problems_count(const struct problems *p)
+void conf_problem_unreadable(struct conf_problems *p, unsigned file, int error)
+{
+	struct conf_place at = {file, 0};
+
+	if (error == -EFBIG)
+		conf_problem(p, at, "the configuration is longer than %d MB", CONF_BYTES_MAX >> 20);
+	else if (error == -EBADF)
+		conf_problem(p, at, "is not a regular file");
+	else
+		conf_problem(p, at, "cannot be read: %s", strerror(-error));
+}
+
+size_t conf_problems_count(const struct conf_problems *p)
 {
 	return p->n + p->n_left_out;
 }
@@ -108,7 +121,7 @@ static int compare(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
-void problems_report(struct problems *p, config_report_fn *report, void *arg)
+void conf_problems_report(struct conf_problems *p, conf_report_fn *report, void *arg)
 {
 	if (p->n)
 		qsort(p->items, p->n, sizeof(*p->items), compare);

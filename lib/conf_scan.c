@@ -7,11 +7,11 @@
  * - puts the environment into "${NAME}": it is escaped;
  * - drops characters that it has no rule for ("ttl = *255" reads as 255), ends a string at \0, lets
  * a comment run to the end of the file: all reported;
- * - searches all sections for each new title, which is quadratic: each neighbor block is parsed by
+ * - searches all sections for each new title, which is quadratic: each block is parsed by
  * itself. Tokens are told apart exactly as its lexer does. What is only a grammar error passes and
  * is libconfuse's to report.
  */
-#include "config_parse.h"
+#include "conf_internal.h"
 
 #include <errno.h>
 
@@ -22,13 +22,14 @@ enum expect {
 	EXPECT_EQUALS,
 	EXPECT_VALUE,
 	EXPECT_IN_LIST,
-	EXPECT_TITLE, /* after "neighbor", and the brace after it */
+	EXPECT_TITLE, /* after the name of a kind of block, and the brace after it */
 };
 
 struct scan {
+	const struct conf_schema *schema;
 	const char *in, *end;
 	unsigned file, line;
-	struct problems *problems;
+	struct conf_problems *problems;
 
 	char *out;
 	size_t n_out;
@@ -41,23 +42,25 @@ struct scan {
 	enum expect expect;
 	unsigned list_depth; /* more than 1 only in what is taken out, or wrong */
 	bool list_is_empty;
-	bool only_neighbors;
-	bool in_neighbor;
-	unsigned neighbor_line;
+	const char *only_blocks;
+	const struct conf_kind *kind; /* of the chunk */
+	bool in_block;		      /* behind its brace */
+	unsigned block_line;
 	bool is_unknown;  /* this statement is to be taken out */
 	size_t statement; /* where it begins in `out` */
 
 	struct chunk *chunks;
 	size_t n_chunks, chunk_begin;
 	unsigned chunk_line;
-	bool chunk_is_neighbor, chunk_is_incomplete;
+	bool chunk_is_incomplete;
 	int error;
 };
 
 #define complain(s, at_line, ...)                                                                  \
 	do {                                                                                       \
 		(s)->chunk_is_incomplete = true;                                                   \
-		problems_add((s)->problems, (struct place){(s)->file, (at_line)}, __VA_ARGS__);    \
+		conf_problem((s)->problems, (struct conf_place){(s)->file, (at_line)},             \
+			     __VA_ARGS__);                                                         \
 	} while (0)
 
 static void put(struct scan *s, char c)
@@ -92,28 +95,38 @@ static bool is_word(char c)
 	return (unsigned char)c > ' ' && c != 0x7f && !strchr("#\"'={}()+,*", c);
 }
 
-static void skip_comment(struct scan *s)
+/* NULL: no comment begins at `p`. One that does not end, ends with the text. */
+static const char *comment_end(const struct scan *s, const char *p)
 {
+	size_t n = s->end - p;
 	const char *end;
 
-	if (!starts(s, "/*")) {
-		end = memchr(s->in, '\n', s->end - s->in);
-		put_blank(s, end ? end : s->end);
-		return;
+	if (*p == '#' || (n >= 2 && !memcmp(p, "//", 2))) {
+		end = memchr(p, '\n', n);
+		return end ? end : s->end;
 	}
-	end = memmem(s->in + 2, s->end - s->in - 2, "*/", 2);
-	if (!end)
+	if (n < 2 || memcmp(p, "/*", 2) != 0)
+		return NULL;
+	end = memmem(p + 2, n - 2, "*/", 2);
+	return end ? end + 2 : s->end;
+}
+
+static void skip_comment(struct scan *s, const char *end)
+{
+	if (starts(s, "/*") && (end - s->in < 4 || memcmp(end - 2, "*/", 2) != 0))
 		complain(s, s->line, "this comment has no end: '*/' is missing");
-	put_blank(s, end ? end + 2 : s->end);
+	put_blank(s, end);
 }
 
 static void skip_blanks_and_comments(struct scan *s)
 {
 	while (s->in < s->end) {
-		if (is_space(*s->in))
+		const char *end = comment_end(s, s->in);
+
+		if (end)
+			skip_comment(s, end);
+		else if (is_space(*s->in))
 			put_blank(s, s->in + 1);
-		else if (*s->in == '#' || starts(s, "//") || starts(s, "/*"))
-			skip_comment(s);
 		else
 			return;
 	}
@@ -244,7 +257,7 @@ static void end_statement(struct scan *s, size_t end)
 	s->expect = EXPECT_NAME;
 }
 
-static void begin_chunk(struct scan *s, size_t begin, unsigned line, bool is_neighbor)
+static void begin_chunk(struct scan *s, size_t begin, unsigned line, const struct conf_kind *kind)
 {
 	struct chunk *c;
 
@@ -261,69 +274,124 @@ static void begin_chunk(struct scan *s, size_t begin, unsigned line, bool is_nei
 	*c = (struct chunk){.text = s->out + s->chunk_begin,
 			    .len = begin - s->chunk_begin,
 			    .line = s->chunk_line,
-			    .is_neighbor = s->chunk_is_neighbor,
+			    .kind = s->kind,
 			    .is_incomplete = s->chunk_is_incomplete};
 	s->chunk_begin = begin;
 	s->chunk_line = line;
-	s->chunk_is_neighbor = is_neighbor;
+	s->kind = kind;
 	s->chunk_is_incomplete = false;
 }
 
-static void close_neighbor(struct scan *s)
+static void close_block(struct scan *s)
 {
-	complain(s, s->neighbor_line, "this neighbor block does not end: '}' is missing");
+	complain(s, s->block_line, "this %s block does not end: '}' is missing", s->kind->name);
 	memmove(s->out + s->begin + 1, s->out + s->begin, s->n_out - s->begin);
 	s->out[s->begin++] = '}';
 	s->n_out++;
-	s->in_neighbor = false;
+	s->in_block = false;
 }
 
-static void complain_name(struct scan *s, const char *name, const struct option *o)
+static unsigned scope_of(const struct scan *s)
 {
-	const char *near = option_suggest(name, s->in_neighbor ? SCOPE_NEIGHBOR : SCOPE_GLOBAL);
+	return s->in_block ? conf_kind_scope(s->schema, s->kind) : CONF_GLOBAL;
+}
+
+/* "neighbor", "server or peer": the kinds of blocks that may hold the option. */
+static const char *kinds_of(const struct scan *s, const struct conf_option *o, char buf[static 128])
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < s->schema->n_kinds && n < 128; i++)
+		if (o->scope & CONF_KIND(i))
+			n += snprintf(buf + n, 128 - n, "%s%s", n ? " or " : "",
+				      s->schema->kinds[i].name);
+	return buf;
+}
+
+static void complain_misplaced(struct scan *s, const char *name, const struct conf_option *o)
+{
+	char kinds[128];
+
+	if (s->kind && o->scope == CONF_GLOBAL)
+		complain(s, s->begin_line, "'%s' is a global option: move it out of the %s block",
+			 name, s->kind->name);
+	else
+		complain(s, s->begin_line, "'%s' belongs to one %s: move it into a %s block", name,
+			 kinds_of(s, o, kinds), kinds);
+}
+
+static void complain_name(struct scan *s, const char *name)
+{
+	const struct conf_option *o = conf_option(s->schema, name, ~0U);
+	const char *near = conf_suggest(s->schema, name, scope_of(s));
 	unsigned line = s->begin_line;
 
-	if (s->only_neighbors && !s->in_neighbor)
-		complain(s, line,
-			 "'%.60s': files in neighbors.d hold only neighbor blocks: move it to the "
-			 "main file",
-			 name);
-	else if (o && s->in_neighbor)
-		complain(s, line, "'%s' is a global option: move it out of the neighbor block",
-			 name);
+	if (s->only_blocks && !s->in_block)
+		complain(s, line, "'%.60s': %s", name, s->only_blocks);
 	else if (o)
-		complain(s, line, "'%s' belongs to one neighbor: move it into a neighbor block",
-			 name);
+		complain_misplaced(s, name, o);
 	else if (!strcmp(name, "include"))
-		complain(s, line,
-			 "there is no include: put neighbor blocks into files in neighbors.d");
+		complain(s, line, "there is no include: %s", s->schema->no_include);
 	else if (near)
 		complain(s, line, "unknown option '%.60s': is '%s' meant?", name, near);
 	else
-		complain(s, line, "unknown option '%.60s': botlsd.conf(5) lists all", name);
+		complain(s, line, "unknown option '%.60s': %s lists all", name, s->schema->manual);
+}
+
+/* The first byte behind blanks and comments; \0 at the end. */
+static char next_byte(const struct scan *s)
+{
+	const char *p = s->in;
+
+	while (p < s->end) {
+		const char *end = comment_end(s, p);
+
+		if (end)
+			p = end;
+		else if (is_space(*p))
+			p++;
+		else
+			return *p;
+	}
+	return '\0';
+}
+
+static void on_block(struct scan *s, const struct conf_kind *kind)
+{
+	if (s->in_block)
+		close_block(s);
+	begin_chunk(s, s->begin, s->begin_line, kind);
+	s->block_line = s->begin_line;
+	s->expect = EXPECT_TITLE;
+}
+
+static const struct conf_kind *find_kind(const struct conf_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->n_kinds; i++)
+		if (!strcmp(schema->kinds[i].name, name))
+			return &schema->kinds[i];
+	return NULL;
 }
 
 static void on_name(struct scan *s)
 {
+	const struct conf_option *o;
+	const struct conf_kind *kind;
 	char name[64];
-	const struct option *o;
 
 	snprintf(name, sizeof(name), "%.*s", (int)(s->n_out - s->begin), s->out + s->begin);
 	end_statement(s, s->begin);
-	if (!strcmp(name, "neighbor")) {
-		if (s->in_neighbor)
-			close_neighbor(s);
-		begin_chunk(s, s->begin, s->begin_line, true);
-		s->neighbor_line = s->begin_line;
-		s->expect = EXPECT_TITLE;
+	o = conf_option(s->schema, name, scope_of(s));
+	kind = find_kind(s->schema, name);
+	if (kind && !(o && next_byte(s) == '=')) {
+		on_block(s, kind);
 		return;
 	}
 	s->statement = s->begin;
 	s->expect = EXPECT_EQUALS;
-	o = option_find(name);
-	if (!o || !(o->scope & (s->in_neighbor ? SCOPE_NEIGHBOR : SCOPE_GLOBAL)) ||
-	    (s->only_neighbors && !s->in_neighbor)) {
-		complain_name(s, name, o);
+	if (!o || (s->only_blocks && !s->in_block)) {
+		complain_name(s, name);
 		s->is_unknown = true;
 	}
 }
@@ -331,8 +399,8 @@ static void on_name(struct scan *s)
 static void on_close(struct scan *s)
 {
 	end_statement(s, s->begin);
-	s->in_neighbor = false;
-	begin_chunk(s, s->n_out, s->line, false);
+	s->in_block = false;
+	begin_chunk(s, s->n_out, s->line, NULL);
 }
 
 static void begin_list(struct scan *s)
@@ -404,7 +472,7 @@ static void on_token(struct scan *s, enum token t)
 	case EXPECT_IN_LIST: on_list_token(s, c); return;
 	case EXPECT_TITLE:
 		if (c == '{') {
-			s->in_neighbor = true;
+			s->in_block = true;
 			s->expect = EXPECT_NAME;
 		} else if (c) {
 			s->expect = EXPECT_NAME;
@@ -413,15 +481,16 @@ static void on_token(struct scan *s, enum token t)
 	}
 }
 
-int config_scan(const char *text, size_t len, unsigned file, bool only_neighbors,
-		struct problems *p, struct scanned *ret)
+int conf_scan(const struct conf_schema *schema, const char *text, size_t len, unsigned file,
+	      const char *only_blocks, struct conf_problems *p, struct scanned *ret)
 {
-	struct scan s = {.in = text,
+	struct scan s = {.schema = schema,
+			 .in = text,
 			 .end = text + len,
 			 .file = file,
 			 .line = 1,
 			 .problems = p,
-			 .only_neighbors = only_neighbors,
+			 .only_blocks = only_blocks,
 			 .chunk_line = 1};
 	enum token t;
 
@@ -433,9 +502,9 @@ int config_scan(const char *text, size_t len, unsigned file, bool only_neighbors
 	while ((t = next_token(&s)) != TOKEN_END && !s.error)
 		on_token(&s, t);
 	end_statement(&s, s.n_out);
-	if (s.in_neighbor)
-		close_neighbor(&s);
-	begin_chunk(&s, s.n_out, s.line, false);
+	if (s.in_block)
+		close_block(&s);
+	begin_chunk(&s, s.n_out, s.line, NULL);
 	if (s.error) {
 		free(s.chunks);
 		free(s.out);
@@ -445,7 +514,7 @@ int config_scan(const char *text, size_t len, unsigned file, bool only_neighbors
 	return 0;
 }
 
-void scanned_done(struct scanned *s)
+void conf_scanned_done(struct scanned *s)
 {
 	free(s->chunks);
 	free(s->text);
