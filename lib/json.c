@@ -249,6 +249,11 @@ bool jv_is_array(const struct jv *v)
 	return json_is_array(to_json(v));
 }
 
+bool jv_is_null(const struct jv *v)
+{
+	return json_is_null(to_json(v));
+}
+
 bool jv_is_int(const struct jv *v)
 {
 	return json_is_integer(to_json(v));

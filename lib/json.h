@@ -69,6 +69,7 @@ bool jv_get_bool(const struct jv *o, const char *key, bool fallback);
 bool jv_is_object(const struct jv *v);
 bool jv_is_array(const struct jv *v);
 bool jv_is_int(const struct jv *v);
+bool jv_is_null(const struct jv *v);				 /* JSON's null; not: absent */
 const char *jv_string(const struct jv *v, const char *fallback); /* the value itself */
 int64_t jv_int(const struct jv *v, int64_t fallback);
 

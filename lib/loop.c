@@ -6,7 +6,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <time.h>
 
 /* Hang-ups told per turn, before other descriptors get theirs. */
@@ -295,27 +294,6 @@ void timer_free(struct timer *t)
 		return;
 	event_del(&t->ev);
 	free(t);
-}
-
-/* splitmix64: spreads timers, guards nothing. */
-static uint64_t next_random(void)
-{
-	static uint64_t state;
-	uint64_t z;
-
-	if (!state && getrandom(&state, sizeof(state), GRND_NONBLOCK) != sizeof(state))
-		state = loop_now_ms() ^ ((uint64_t)getpid() << 32);
-	z = (state += 0x9e3779b97f4a7c15);
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-uint64_t jitter_ms(uint64_t ms)
-{
-	uint64_t quarter = ms / 4;
-
-	return ms - quarter + next_random() % (2 * quarter + 1);
 }
 
 static void on_signal(evutil_socket_t signo, short what, void *arg)

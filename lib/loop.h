@@ -8,6 +8,8 @@
 #ifndef BOTLS_LOOP_H
 #define BOTLS_LOOP_H
 
+#include "jitter.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,9 +62,6 @@ static inline int timer_defer(struct timer *t)
 {
 	return timer_set_ms(t, 0);
 }
-
-/* `ms`, give or take up to a quarter, so that retries of many do not march in step. */
-uint64_t jitter_ms(uint64_t ms);
 
 /* The signal is handled in the loop, not in the handler. Lives until loop_free(). 0 or -errno. */
 int loop_on_signal(struct loop *l, int signo, void (*cb)(void *arg, int signo), void *arg);

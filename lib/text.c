@@ -143,3 +143,21 @@ size_t text_printable_at(const unsigned char *s)
 		return 0;
 	return n;
 }
+
+void text_copy(char *buf, size_t size, const char *s)
+{
+	size_t used = 0, n;
+
+	while (*s && used + 1 < size) {
+		n = text_printable_at((const unsigned char *)s);
+		if (n && used + n >= size)
+			break;
+		if (n)
+			memcpy(buf + used, s, n);
+		else
+			buf[used] = '?';
+		used += n ? n : 1;
+		s += n ? n : 1;
+	}
+	buf[used] = '\0';
+}

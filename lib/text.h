@@ -35,4 +35,8 @@ size_t text_prefix(const char *s, size_t max);
  */
 size_t text_printable_at(const unsigned char *s);
 
+/* Copies a stranger's text, with every byte that is not part of a printable character as '?'; cut
+ * between characters where it does not fit. `buf` may not overlap with `s`. */
+void text_copy(char *buf, size_t size, const char *s);
+
 #endif

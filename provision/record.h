@@ -73,7 +73,6 @@ struct record {
 	char status_raw[64];	      /* the server's own word */
 	char reason[RECORD_TEXT_MAX]; /* why it was rejected, as far as told */
 	int64_t time_window;	      /* seconds; -1: not told (era A) */
-	int64_t created, updated;     /* Unix time; 0: not told */
 };
 
 /* How one server writes. */
@@ -107,6 +106,7 @@ void record_status(const char *word, enum admin_state *ret_admin, enum oper_stat
 
 /* "pdb:ix:42" of an object, a string or a number; -EINVAL. A bare number is an exchange's. */
 int location_decode(const struct jv *v, struct location *ret, struct errtext *e);
+/* The same from text; it may also be upper case. */
 int location_parse(const char *text, struct location *ret, struct errtext *e);
 /* The number in "pdb:ix:42", 0 when it is not an exchange's. */
 uint32_t location_ix(const struct location *l);
@@ -120,7 +120,9 @@ bool record_same_session(const struct record *a, const struct record *b);
 void record_wipe(struct record *r);
 const char *admin_state_name(enum admin_state s);
 const char *oper_state_name(enum oper_state s);
-const char *
-bgp_role_name(enum bgp_role r); /* "provider", "rs-server", ... as BIRD and FRR say it */
+/* "provider", "rs-server", ... as BIRD and FRR say it. */
+const char *bgp_role_name(enum bgp_role r);
+/* The role that fits on the other side (RFC 9234 section 4.2). */
+enum bgp_role bgp_role_opposite(enum bgp_role r);
 
 #endif

@@ -323,6 +323,16 @@ static void test_parse_size(void **state)
 	assert_int_equal(jv_parse(text, JV_TEXT_MAX + 1, &v, &e), -E2BIG); /* not looked at */
 }
 
+static void test_null(void **state)
+{
+	_cleanup_jv_ struct jv *v = parse("{\"a\": null, \"b\": 0}");
+
+	(void)state;
+	assert_true(jv_is_null(jv_get(v, "a")));
+	assert_false(jv_is_null(jv_get(v, "b")));
+	assert_false(jv_is_null(jv_get(v, "absent")));
+}
+
 static void test_round_trip(void **state)
 {
 	static const char text[] =
@@ -345,7 +355,7 @@ int main(void)
 		cmocka_unit_test(test_cursor_paths), cmocka_unit_test(test_cursor_values),
 		cmocka_unit_test(test_long_path),    cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_parse_depth),  cmocka_unit_test(test_parse_size),
-		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
