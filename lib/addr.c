@@ -180,6 +180,15 @@ bool addr_is_any(const struct addr *a)
 	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
 }
 
+bool addr_is_loopback(const struct addr *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	if (a->family == AF_INET)
+		return a->bytes[0] == 127;
+	return a->family == AF_INET6 && memcmp(a->bytes, one, sizeof(one)) == 0;
+}
+
 bool addr_contains(const struct addr *net, const struct addr *host)
 {
 	int whole = net->prefixlen / 8, rest = net->prefixlen % 8;

@@ -48,6 +48,7 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 bool addr_is_prefix(const struct addr *a);
 bool addr_is_linklocal(const struct addr *a);
 bool addr_is_any(const struct addr *a);
+bool addr_is_loopback(const struct addr *a); /* 127.0.0.0/8, ::1 */
 
 /* True when the single address `host` lies in `net` (same family, same interface for link-local).
  */

@@ -5,6 +5,8 @@
  */
 #include "json.h"
 
+#include "wipe.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
@@ -18,6 +20,11 @@ static json_t *to_json(const struct jv *v)
 static struct jv *to_jv(json_t *j)
 {
 	return (struct jv *)j;
+}
+
+void jv_wipe_freed(void)
+{
+	json_set_alloc_funcs(malloc, wipe_free);
 }
 
 void jv_free(struct jv *v)
@@ -338,11 +345,14 @@ static char *dump(const struct jv *v, size_t flags, size_t *ret_len)
 	if (!text)
 		return NULL;
 	len = strlen(text);
-	line = realloc(text, len + 2);
+	line = malloc(len + 2);
+	if (line) {
+		memcpy(line, text, len);
+		memcpy(line + len, "\n", 2);
+	}
+	explicit_bzero(text, len); /* realloc() would leave a copy behind */
 	if (!line)
 		return NULL;
-	text = NULL;
-	memcpy(line + len, "\n", 2);
 	if (ret_len)
 		*ret_len = len + 1;
 	return line;

@@ -27,6 +27,10 @@ static inline void cleanup_jv(struct jv **v)
 }
 #define _cleanup_jv_ __attribute__((cleanup(cleanup_jv)))
 
+/* From now on the memory of values is wiped before it is given back: for programs whose JSON holds
+ * secrets. At any time, any number of times. */
+void jv_wipe_freed(void);
+
 /* Building. NULL: out of memory. */
 struct jv *jv_object_new(void);
 struct jv *jv_array_new(void);

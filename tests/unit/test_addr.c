@@ -140,13 +140,30 @@ static void sockaddrs(void **state)
 	assert_int_equal(addr_from_sockaddr(&ss, &back, NULL), -EAFNOSUPPORT);
 }
 
+static void loopback(void **state)
+{
+	static const char *const yes[] = {"127.0.0.1", "127.255.255.255", "::1"};
+	static const char *const no[] = {"126.255.255.255", "128.0.0.0", "0.0.0.0", "::", "::2",
+					 "7f00::1",	    "fe80::1%lo"};
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		assert_int_equal(addr_parse(yes[i], &a, NULL), 0);
+		assert_true(addr_is_loopback(&a));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+		assert_int_equal(addr_parse(no[i], &a, NULL), 0);
+		assert_false(addr_is_loopback(&a));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_texts),
-		cmocka_unit_test(bad_texts),
-		cmocka_unit_test(containment),
-		cmocka_unit_test(sockaddrs),
+		cmocka_unit_test(good_texts),  cmocka_unit_test(bad_texts),
+		cmocka_unit_test(containment), cmocka_unit_test(sockaddrs),
+		cmocka_unit_test(loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
