@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts http_answers.py with the certificates that it needs, and stops it. */
+#ifndef BOTLS_TEST_HTTP_RIG_H
+#define BOTLS_TEST_HTTP_RIG_H
+
+#include "http.h"
+
+/* Aborts the test program when it cannot be started. Unsets the proxies of the environment. */
+void rig_start(void);
+void rig_stop(void);
+
+/* The port of that name in http_answers.py; 0: it has none (no IPv6). */
+unsigned rig_port(const char *name);
+/* "https://127.0.0.1:PORT/path"; plain is http. In a buffer of its own until the 8th call after. */
+const char *rig_url(const char *name, const char *path);
+/* A file of the folder: "ca.pem". Until the 8th call after. */
+const char *rig_file(const char *name);
+void rig_write(const char *name, const char *text);
+
+/* Built with the address sanitizer, which keeps what is freed and reserves more than any limit. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RIG_IS_SANITIZED true
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define RIG_IS_SANITIZED true
+#endif
+#ifndef RIG_IS_SANITIZED
+#define RIG_IS_SANITIZED false
+#endif
+
+#define RIG_SECRET "s3cr3t-of-the-test"
+/* GET with a secret token, trusting our CA. */
+struct http_request rig_request(const char *name, const char *path);
+/* It must succeed, */
+struct http_response rig_get(struct http *h, const struct http_request *q);
+/* or fail with `error` and say `part`, host and port, and no secret; the answer is left alone. */
+void rig_fails(struct http *h, const struct http_request *q, int error, const char *part);
+
+void rig_has(const char *text, const char *part);
+void rig_has_not(const char *text, const char *part); /* in whatever case */
+
+#endif
