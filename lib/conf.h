@@ -42,6 +42,8 @@ enum conf_type {
 	CONF_NAME,	  /* [char *] letters, digits, "_.:-" */
 	CONF_PATH,	  /* [char *] made absolute */
 	CONF_URL,	  /* [char *] http or https, RFC 3986; no user, no fragment */
+	CONF_SOURCE,	  /* [char *] such a URL, or a path, made absolute */
+	CONF_PROGRAM,	  /* [char *] a plain name (of PATH), or a path, made absolute */
 	CONF_ADDRESS,	  /* [struct addr] single host */
 	CONF_SECRET,	  /* [char *] */
 	CONF_SECRET_FILE, /* fills the field of the secret whose name it extends by "-file" */
@@ -69,6 +71,7 @@ struct conf_option {
 	uint64_t min, max;	  /* numbers; strings: max length; lists: max count */
 	bool zero;		  /* numbers: 0 too */
 	const char *const *names; /* CONF_ENUM: in the order of the enum, `max` is the last */
+	int first;		  /* CONF_ENUM: the number of the first name, 0 or -1 */
 	const char *initial; /* the default as it would be written; NULL: none, or it depends (then
 				`help` says on what) */
 	const char *help;    /* one line, without the value */
@@ -131,6 +134,8 @@ static inline size_t conf_count(const struct conf_option *o, const void *base)
 	return *(const size_t *)((const char *)base + o->count_offset);
 }
 uint64_t conf_number(const struct conf_option *o, const void *base);
+/* CONF_ENUM: the name of the value. */
+const char *conf_name(const struct conf_option *o, const void *base);
 
 /* Puts the value written as `values` into its field in `base` and frees what was there; an error
  * leaves the field as it was. Returns 0, -ENOMEM, or -EINVAL with *e saying what is wrong with it
@@ -138,6 +143,9 @@ uint64_t conf_number(const struct conf_option *o, const void *base);
 int conf_set(const struct conf_option *o, void *base, const struct conf_context *ctx,
 	     char *const *values, size_t n, struct errtext *e);
 int conf_set_initial(const struct conf_option *o, void *base);
+
+/* An AS number in asplain or asdot (RFC 5396), 0 too; -EINVAL. */
+int conf_parse_as(const char *text, uint32_t *ret);
 
 void conf_clear(const struct conf_option *o, void *base);
 int conf_copy(const struct conf_option *o, void *to, const void *from); /* -ENOMEM */

@@ -17,6 +17,11 @@ uint64_t conf_number(const struct conf_option *o, const void *base)
 	}
 }
 
+const char *conf_name(const struct conf_option *o, const void *base)
+{
+	return o->names[(int)conf_number(o, base) - o->first];
+}
+
 void conf_clear(const struct conf_option *o, void *base)
 {
 	void *f = conf_field_of(o, base);

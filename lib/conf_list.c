@@ -76,6 +76,8 @@ static bool is_string_of(const struct conf_option *o, const char *value, size_t 
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM:
 	case CONF_ADDRESS:
 	case CONF_SECRET:
 	case CONF_SECRET_FILE:

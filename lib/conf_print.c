@@ -46,12 +46,14 @@ void conf_print(const struct conf_option *o, const void *base, const char *inden
 	case CONF_NUMBER:
 	case CONF_SECONDS:
 	case CONF_AS: fprintf(out, "%llu", (unsigned long long)conf_number(o, base)); break;
-	case CONF_ENUM: fputs(o->names[conf_number(o, base)], out); break;
+	case CONF_ENUM: fputs(conf_name(o, base), out); break;
 	case CONF_TEXT:
 	case CONF_ACCOUNT:
 	case CONF_NAME:
 	case CONF_PATH:
-	case CONF_URL: print_quoted(*(char *const *)conf_field(o, base), out); break;
+	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM: print_quoted(*(char *const *)conf_field(o, base), out); break;
 	case CONF_SECRET:
 	case CONF_SECRET_FILE: print_quoted(CONF_HIDDEN, out); break;
 	case CONF_ADDRESS: print_quoted(addr_format(conf_field(o, base), text), out); break;

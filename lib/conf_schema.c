@@ -28,6 +28,8 @@ bool conf_is_list(const struct conf_option *o)
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM:
 	case CONF_ADDRESS:
 	case CONF_SECRET:
 	case CONF_SECRET_FILE: break;
@@ -38,7 +40,8 @@ bool conf_is_list(const struct conf_option *o)
 bool conf_is_string(const struct conf_option *o)
 {
 	return o->type == CONF_TEXT || o->type == CONF_ACCOUNT || o->type == CONF_NAME ||
-	       o->type == CONF_PATH || o->type == CONF_URL || conf_is_secret(o);
+	       o->type == CONF_PATH || o->type == CONF_URL || o->type == CONF_SOURCE ||
+	       o->type == CONF_PROGRAM || conf_is_secret(o);
 }
 
 bool conf_is_secret(const struct conf_option *o)
@@ -100,6 +103,17 @@ const char *conf_expects(const struct conf_option *o, char buf[static CONF_EXPEC
 		snprintf(buf, CONF_EXPECTS_LEN,
 			 "an http or https URL with a host, without user, password and fragment, "
 			 "of at most %llu bytes",
+			 (unsigned long long)o->max);
+		return buf;
+	case CONF_SOURCE:
+		snprintf(buf, CONF_EXPECTS_LEN,
+			 "an http or https URL without user, password and fragment, or a path, of "
+			 "at most %llu bytes",
+			 (unsigned long long)o->max);
+		return buf;
+	case CONF_PROGRAM:
+		snprintf(buf, CONF_EXPECTS_LEN,
+			 "the name of a program, or a path of at most %llu bytes",
 			 (unsigned long long)o->max);
 		return buf;
 	case CONF_WORDS:

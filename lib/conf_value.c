@@ -25,12 +25,19 @@ static const char *noun(const struct conf_option *o)
 	return o->noun ? o->noun : "key";
 }
 
+/* A URL with a password in it is refused, and not repeated. */
+static bool may_hold_secret(const struct conf_option *o, const char *value)
+{
+	return o->type == CONF_SECRET ||
+	       ((o->type == CONF_URL || o->type == CONF_SOURCE) && strchr(value, '@'));
+}
+
 int conf_refuse(const struct conf_option *o, const char *value, struct errtext *e)
 {
 	char expects[CONF_EXPECTS_LEN];
 
 	conf_expects(o, expects);
-	if (o->type == CONF_SECRET)
+	if (may_hold_secret(o, value))
 		return errtext_set(e, -EINVAL, "%s: this is not %s", o->name, expects);
 	return errtext_set(e, -EINVAL, "%s: '%.60s%s' is not %s%s", o->name, value,
 			   strlen(value) > 60 ? "..." : "",
@@ -75,21 +82,30 @@ static int parse_number(const struct conf_option *o, void *base, const char *val
 	return 0;
 }
 
-/* asplain or asdot, RFC 5396 */
-static int parse_as(const struct conf_option *o, void *base, const char *value, struct errtext *e)
+int conf_parse_as(const char *text, uint32_t *ret)
 {
-	const char *s = value;
+	const char *s = text;
 	uint64_t n, low;
 
 	if (parse_digits(&s, &n) < 0)
-		return conf_refuse(o, value, e);
+		return -EINVAL;
 	if (*s == '.') {
 		s++;
 		if (parse_digits(&s, &low) < 0 || n > UINT16_MAX || low > UINT16_MAX)
-			return conf_refuse(o, value, e);
+			return -EINVAL;
 		n = n << 16 | low;
 	}
-	if (*s || n < o->min || n > o->max)
+	if (*s || n > UINT32_MAX)
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+static int parse_as(const struct conf_option *o, void *base, const char *value, struct errtext *e)
+{
+	uint32_t n;
+
+	if (conf_parse_as(value, &n) < 0 || n < o->min || n > o->max)
 		return conf_refuse(o, value, e);
 	set_number(o, base, n);
 	return 0;
@@ -111,7 +127,7 @@ static int parse_enum(const struct conf_option *o, void *base, const char *value
 {
 	for (size_t i = 0; i <= o->max; i++)
 		if (!strcmp(value, o->names[i])) {
-			set_number(o, base, i);
+			set_number(o, base, i + o->first);
 			return 0;
 		}
 	return conf_refuse(o, value, e);
@@ -155,6 +171,13 @@ static int make_path(const struct conf_option *o, const struct conf_context *ctx
 	return 0;
 }
 
+static bool is_path(const struct conf_option *o, const char *value)
+{
+	return o->type == CONF_PATH ||
+	       (o->type == CONF_SOURCE && (*value == '/' || !strstr(value, "://"))) ||
+	       (o->type == CONF_PROGRAM && strchr(value, '/'));
+}
+
 static bool is_string_of(const struct conf_option *o, const char *value)
 {
 	switch (o->type) {
@@ -162,6 +185,8 @@ static bool is_string_of(const struct conf_option *o, const char *value)
 	case CONF_ACCOUNT: return conf_is_account(value);
 	case CONF_NAME: return conf_is_name(value);
 	case CONF_URL: return conf_is_url(value);
+	case CONF_SOURCE: return is_path(o, value) || conf_is_url(value);
+	case CONF_PROGRAM: return strchr(value, '/') || conf_is_name(value);
 	case CONF_BOOL:
 	case CONF_NUMBER:
 	case CONF_SECONDS:
@@ -197,7 +222,7 @@ static int parse_string(const struct conf_option *o, void *base, const struct co
 	if (o->type == CONF_SECRET && ctx->folder && !strcmp(value, CONF_HIDDEN))
 		return errtext_set(e, -EINVAL, "%s: '%s' only stands for a %s: write the %s itself",
 				   o->name, value, noun(o), noun(o));
-	if (o->type == CONF_PATH) {
+	if (is_path(o, value)) {
 		r = make_path(o, ctx, value, &text, e);
 		if (r < 0)
 			return r;
@@ -279,6 +304,8 @@ int conf_set(const struct conf_option *o, void *base, const struct conf_context 
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM:
 	case CONF_SECRET: return parse_string(o, base, ctx, values[0], e);
 	case CONF_SECRET_FILE: return parse_secret_file(o, base, ctx, values[0], e);
 	case CONF_ADDRESS: return conf_set_address(o, values[0], conf_field_of(o, base), e);

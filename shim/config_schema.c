@@ -151,6 +151,8 @@ bool config_is_wider(const struct conf_option *o, const void *new, const void *o
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM:
 	case CONF_ADDRESS:
 	case CONF_SECRET:
 	case CONF_SECRET_FILE:

@@ -24,6 +24,8 @@ struct shop {
 	char *secret;
 	struct addr *addresses;
 	size_t n_addresses;
+	char *source, *program;
+	int level;
 };
 
 struct guest {
@@ -41,6 +43,8 @@ struct guest {
 #define SHOP		   CONF_KIND(0)
 #define GUEST		   CONF_KIND(1)
 
+static const char *const levels[] = {"auto", "none", "some"};
+
 static const struct conf_option options[] = {
 	{"keep", CONF_SECONDS, CONF_GLOBAL, FIELD(struct globals, keep), .min = 1, .max = 864000,
 	 .initial = "1d"},
@@ -55,6 +59,10 @@ static const struct conf_option options[] = {
 	 .max = 1023, .noun = "token", .secret_max = 20},
 	{"addresses", CONF_ADDRESSES, SHOP, FIELD(struct shop, addresses),
 	 COUNT(struct shop, n_addresses), .max = 3},
+	{"source", CONF_SOURCE, SHOP, FIELD(struct shop, source), .max = 1023},
+	{"program", CONF_PROGRAM, SHOP, FIELD(struct shop, program), .max = 1023},
+	{"level", CONF_ENUM, SHOP, FIELD(struct shop, level), .names = levels,
+	 .max = ARRAY_SIZE(levels) - 1, .first = -1, .initial = "auto"},
 	{"shop", CONF_NAME, GUEST, FIELD(struct guest, shop), .max = CONF_NAME_MAX},
 	{"name", CONF_NAME, GUEST, FIELD(struct guest, name), .max = CONF_NAME_MAX},
 	{"words", CONF_WORDS, GUEST, FIELD(struct guest, words), COUNT(struct guest, n_words),
@@ -337,10 +345,11 @@ static void print_kind(const struct loaded *l, FILE *out)
 
 static void values_are_printed_as_they_are_read(void **state)
 {
-	struct loaded *l = load_good(
-		"shop s { url = 'http://a/?b' addresses = { 192.0.2.1, 2001:DB8::1 }\n"
-		"secret = '<hidden>' }\nguest g { words = { x, 'a \"b\\c' } tags = { t } name = n "
-		"}");
+	struct loaded *l =
+		load_good("shop s { url = 'http://a/?b' addresses = { 192.0.2.1, 2001:DB8::1 }\n"
+			  "secret = '<hidden>' source = /a/b program = /c/d level = some }\nguest "
+			  "g { words = { x, 'a \"b\\c' } tags = { t } name = n "
+			  "}");
 	char *text;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -350,10 +359,36 @@ static void values_are_printed_as_they_are_read(void **state)
 	fclose(out);
 	assert_string_equal(text, "url = \"http://a/?b\"\nwait = 10\nwait = 20\nsecret = "
 				  "\"<hidden>\"\naddresses = { \"192.0.2.1\", \"2001:db8::1\" }\n"
+				  "source = \"/a/b\"\nprogram = \"/c/d\"\nlevel = some\n"
 				  "name = \"n\"\nwords = { \"x\", \"a \\\"b\\\\c\" }\n"
 				  "tags = { \"t\" }\n");
 	free(text);
 	loaded_free(l);
+}
+
+static void sources_and_programs_may_be_paths(void **state)
+{
+	struct loaded *l = load_good("shop s { source = https://a/b program = x-y level = none }");
+
+	(void)state;
+	assert_string_equal(l->shop.source, "https://a/b");
+	assert_string_equal(l->shop.program, "x-y");
+	assert_int_equal(l->shop.level, 0);
+	loaded_free(l);
+	l = load_good("shop s { source = /a://b }");
+	assert_string_equal(l->shop.source, "/a://b");
+	assert_int_equal(l->shop.level, -1);
+	loaded_free(l);
+	assert_said("shop s { source = https://u:p@a/b }",
+		    "text:1: source: this is not an http or https URL without user, password and "
+		    "fragment, or a path, of at most 1023 bytes\n");
+	assert_said("shop s { source = a/b }", "text:1: source: 'a/b' must be an absolute path\n");
+	assert_said("shop s { program = a/b }",
+		    "text:1: program: 'a/b' must be an absolute path\n");
+	assert_said("shop s { program = 'a b' }",
+		    "text:1: program: 'a b' is not the name of a program, or a path of at most "
+		    "1023 bytes\n");
+	assert_said("shop s { level = 1 }", "text:1: level: '1' is not auto, none or some\n");
 }
 
 static void lists_are_copied_and_compared(void **state)
@@ -465,6 +500,7 @@ int main(void)
 		cmocka_unit_test(urls_have_a_host_and_nothing_secret),
 		cmocka_unit_test(lists_have_their_forms),
 		cmocka_unit_test(values_are_printed_as_they_are_read),
+		cmocka_unit_test(sources_and_programs_may_be_paths),
 		cmocka_unit_test(lists_are_copied_and_compared),
 		cmocka_unit_test(secrets_outside_of_blocks_are_kept_too),
 	};

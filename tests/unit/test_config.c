@@ -811,6 +811,8 @@ static void random_value(const struct conf_option *o, FILE *f)
 	case CONF_SECRET_FILE:
 	case CONF_NAME:
 	case CONF_URL:
+	case CONF_SOURCE:
+	case CONF_PROGRAM:
 	case CONF_NAMES:
 	case CONF_WORDS:
 	case CONF_ADDRESSES: break; /* not botlsd's */
