@@ -275,7 +275,7 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 	install -m 0644 $(BUILD)/botlsd.service $(DESTDIR)$(UNITDIR)/botlsd.service
 	install -m 0644 dist/botls.sysusers $(DESTDIR)$(SYSUSERSDIR)/botls.conf
 	install -m 0644 dist/botls.tmpfiles $(DESTDIR)$(TMPFILESDIR)/botls.conf
-	install -m 0644 dist/botlsd.conf $(DESTDIR)$(DOCDIR)/examples/botlsd.conf
+	install -m 0644 dist/botlsd.conf dist/provision.conf $(DESTDIR)$(DOCDIR)/examples
 	install -m 0644 README.md LICENSE $(DESTDIR)$(DOCDIR)
 
 .PHONY: uninstall

@@ -36,7 +36,7 @@ struct server_settings {
 	char origin[128]; /* "file:line" */
 	char *url;	  /* base, with the version's path, without a slash at its end */
 	uint32_t asn; /* the network that the server speaks for; with SIDE_RECEIVER it is ours */
-	enum wire_era era;
+	enum wire_era era;		   /* default: b */
 	enum wire_perspective perspective; /* default: requester */
 	enum our_side side;		   /* default: initiator */
 	bool allow_http; /* http:// to a loopback address only; https otherwise, always */
@@ -56,7 +56,7 @@ struct server_settings {
 	enum batch_form batch_form;	/* default: array */
 	enum secret_field secret_field; /* default: auto: md5 in era A, session_secret in era B */
 	bool batch_delete;     /* DELETE /sessions with a body; only in the OpenAPI file of era B */
-	bool tls_extension;    /* send our `botls` object */
+	bool tls_extension;    /* send our `botls` object; default false */
 	bool accept_extra;     /* sessions that we did not ask for are taken; default false */
 	unsigned timeout;      /* seconds for one request, 1..300, default 30 */
 	unsigned max_pages;    /* 1..10000, default 200 */
@@ -114,11 +114,14 @@ struct daemon_settings {
 	char origin[128];
 	enum daemon_kind kind;
 	char *file;   /* the one file that is ours; absolute */
-	char *config; /* the daemon's own configuration, for checking (BIRD: includes `file`) */
+	char *config; /* the daemon's own configuration, for checking; BIRD: it includes `file`,
+		       * never NULL */
 	char *socket; /* BIRD: control socket; FRR: folder of vty sockets; NULL: its default */
 	char *template_file; /* instead of the built-in one */
 	char *group;	     /* of `file`, which has mode 0640; NULL: bird, frr, if they exist */
 };
+
+#define SETTINGS_PATH "/etc/botls/provision.conf"
 
 struct settings {
 	char *path;
@@ -170,7 +173,13 @@ static inline void cleanup_settings(struct settings **s)
 }
 #define _cleanup_settings_ __attribute__((cleanup(cleanup_settings)))
 
-/* The effective configuration; secrets as "<hidden>". */
+/* The same from text that settings_print() wrote; no file is opened, paths must be absolute, a
+ * secret may be "<hidden>". */
+int settings_load_text(const char *text, settings_report_fn *report, void *arg,
+		       struct settings **ret);
+
+/* Writes the effective configuration as text that settings_load_text() reads back to an equal
+ * value; secrets as "<hidden>". */
 void settings_print(const struct settings *s, FILE *out);
 
 const struct server_settings *settings_server(const struct settings *s, const char *name);
