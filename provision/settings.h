@@ -146,6 +146,8 @@ struct settings {
 	char *botlsd, *botlsctl, *bird, *birdc, *vtysh; /* programs; found in PATH when without / */
 	char *certificate; /* whose pin our requests carry; NULL: none is sent */
 
+	uint16_t tls_port; /* ours, as botlsd.conf has it: what our requests tell */
+
 	unsigned max_deletions;	 /* sessions that one run may begin to take away; 0.., default 5 */
 	unsigned time_window;	 /* seconds for a new session to establish, default 7 d */
 	unsigned drain_time;	 /* seconds of graceful shutdown before a removal, default 5 min */

@@ -3,6 +3,9 @@
 #include "botls/botls.h"
 #include "spki.h"
 
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x)  TEXT_OF_(x)
+
 static const char *const era_names[] = {[ERA_A] = "a", [ERA_B] = "b"};
 static const char *const perspective_names[] = {
 	[LOCAL_IS_REQUESTER] = "requester", [LOCAL_IS_RECEIVER] = "receiver"};
@@ -99,6 +102,8 @@ static const struct conf_option options[] = {
 	{"vtysh", CONF_PROGRAM, GLOBAL(vtysh), PATH_LENGTH, .initial = "vtysh", .help = "program"},
 	{"pin-certificate", CONF_PATH, GLOBAL(certificate), PATH_LENGTH,
 	 .help = "certificate whose pin our requests carry"},
+	{"tls-port", CONF_NUMBER, GLOBAL(tls_port), RANGE(1, 65535),
+	 .initial = TEXT_OF(BOTLS_PORT_TLS), .help = "our TLS port, as botlsd.conf has it"},
 
 	{"max-deletions", CONF_NUMBER, GLOBAL(max_deletions), RANGE(0, 10000), .initial = "5",
 	 .help = "sessions that one run may begin to take away"},
