@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Peering API server to test botls-provision against, with every mistake that a server can make. See README.md."""
