@@ -105,7 +105,7 @@ def close_in_head(scene):
 def reset_in_body(scene):
     answer = scene.answer()
     scene.write(answer.head() + answer.body[:len(answer.body) // 2])
-    # RST discards what the client has not read: let it read
+    # RST discards what is still on its way
     scene.connection.pause(0.05)
     scene.connection.reset()
 
