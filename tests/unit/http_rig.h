@@ -17,18 +17,6 @@ const char *rig_url(const char *name, const char *path);
 const char *rig_file(const char *name);
 void rig_write(const char *name, const char *text);
 
-/* Built with the address sanitizer, which keeps what is freed and reserves more than any limit. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RIG_IS_SANITIZED true
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define RIG_IS_SANITIZED true
-#endif
-#ifndef RIG_IS_SANITIZED
-#define RIG_IS_SANITIZED false
-#endif
-
 #define RIG_SECRET "s3cr3t-of-the-test"
 /* GET with a secret token, trusting our CA. */
 struct http_request rig_request(const char *name, const char *path);

@@ -4,6 +4,7 @@
 #include "http.h"
 
 #include "http_rig.h"
+#include "memory_scan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -375,58 +376,6 @@ static void cancelling(void **state)
 	run_in_child(cancel_in_child);
 }
 
-/* The secret is never in memory as a whole unless it is sent. */
-static const char hidden[] = "vdmm,iheedo,rdbsdu";
-
-static char *reveal(void)
-{
-	char *secret = malloc(sizeof(hidden));
-
-	assert_non_null(secret);
-	for (size_t i = 0; i < sizeof(hidden) - 1; i++)
-		secret[i] = hidden[i] ^ 1;
-	secret[sizeof(hidden) - 1] = '\0';
-	return secret;
-}
-
-static bool is_hidden_in(const char *data, size_t len)
-{
-	for (size_t at = 0; at + sizeof(hidden) - 1 <= len; at++) {
-		size_t i = 0;
-
-		while (i < sizeof(hidden) - 1 && (data[at + i] ^ 1) == hidden[i])
-			i++;
-		if (i == sizeof(hidden) - 1)
-			return true;
-	}
-	return false;
-}
-
-/* Looks through everything that this process may write to. */
-static bool memory_has_secret(void)
-{
-	static char block[(1 << 20) + sizeof(hidden)];
-	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "r");
-	_cleanup_close_ int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	unsigned long from, to;
-	bool is_found = false;
-	char line[512], mode[8];
-
-	assert_true(maps && fd >= 0);
-	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w')
-			continue;
-		for (; from < to; from += 1 << 20) {
-			size_t want = to - from < sizeof(block) ? to - from : sizeof(block);
-			ssize_t n = pread(fd, block, want, from);
-
-			is_found |= n > 0 && is_hidden_in(block, n);
-		}
-	}
-	explicit_bzero(block, sizeof(block));
-	return is_found;
-}
-
 static void secrets_are_wiped(void **state)
 {
 	_cleanup_http_response_ struct http_response a = {};
@@ -434,14 +383,14 @@ static void secrets_are_wiped(void **state)
 	struct http_request q;
 
 	(void)state;
-	if (RIG_IS_SANITIZED) {
+	if (MEMORY_IS_SANITIZED) {
 		print_message("skipped: the sanitizer keeps what is freed\n");
 		skip();
 	}
 	for (int i = 0; i < 3; i++) {
 		bool is_basic = i == 2;
 
-		secret = reveal();
+		secret = memory_secret();
 		assert_true(memory_has_secret()); /* so that not finding it means something */
 		/* What is read over TLS stays a while in OpenSSL's buffer: not echoed there. */
 		q = i == 1 ? rig_request("good", "/length?3") : rig_request("plain", "/echo");
@@ -484,7 +433,7 @@ static int starve(void)
 static void no_memory(void **state)
 {
 	(void)state;
-	if (RIG_IS_SANITIZED) {
+	if (MEMORY_IS_SANITIZED) {
 		print_message("skipped: the sanitizer needs more memory than any limit\n");
 		skip();
 	}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memory_scan.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+/* Each letter is another one. */
+static const char hidden[] = "vdmm,iheedo,rdbsdu";
+
+char *memory_secret(void)
+{
+	char *secret = malloc(sizeof(hidden));
+
+	assert_non_null(secret);
+	for (size_t i = 0; i < sizeof(hidden) - 1; i++)
+		secret[i] = hidden[i] ^ 1;
+	secret[sizeof(hidden) - 1] = '\0';
+	return secret;
+}
+
+static bool is_hidden_in(const char *data, size_t len)
+{
+	for (size_t at = 0; at + sizeof(hidden) - 1 <= len; at++) {
+		size_t i = 0;
+
+		while (i < sizeof(hidden) - 1 && (data[at + i] ^ 1) == hidden[i])
+			i++;
+		if (i == sizeof(hidden) - 1)
+			return true;
+	}
+	return false;
+}
+
+bool memory_has_secret(void)
+{
+	static char block[(1 << 20) + sizeof(hidden)];
+	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "r");
+	_cleanup_close_ int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long from, to;
+	bool is_found = false;
+	char line[512], mode[8];
+
+	assert_true(maps && fd >= 0);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w')
+			continue;
+		for (; from < to; from += 1 << 20) {
+			size_t want = to - from < sizeof(block) ? to - from : sizeof(block);
+			ssize_t n = pread(fd, block, want, from);
+
+			is_found |= n > 0 && is_hidden_in(block, n);
+		}
+	}
+	explicit_bzero(block, sizeof(block));
+	return is_found;
+}
