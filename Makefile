@@ -90,7 +90,7 @@ bench_src := $(wildcard bench/*.c)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
-scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh bench/* dist/* 2>/dev/null)
+scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh bench/* dist/* 2>/dev/null)
 
 skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
 main_objs := shim/main.o shim/botlsctl.o provision/main.o
@@ -195,6 +195,10 @@ check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefi
 .PHONY: check-netns
 check-netns: all	## real daemons in throw-away network namespaces; needs root
 	$(Q)$(run_tests) --netns $(netns_tests)
+
+.PHONY: check-netns-san
+check-netns-san:	## the same with programs under address and undefined-behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
 
 .PHONY: check-all
 check-all: all tests	## check, check-san and check-netns under one count

@@ -12,6 +12,7 @@
 #include "sandbox.h"
 #include "sock.h"
 #include "worker_batch.h"
+#include "worker_status.h"
 
 #include <errno.h>
 #include <search.h>
@@ -440,17 +441,6 @@ static void on_apply(struct worker *w, uint32_t id)
  * --------------------------------------------------------------------------------------------------
  */
 
-static void send_json(struct worker *w, uint32_t type, uint32_t id, struct jv *v)
-{
-	_cleanup_free_ char *line = NULL;
-	size_t len;
-
-	line = v ? jv_dump_line(v, &len) : NULL;
-	jv_free(v);
-	if (line)
-		ipc_send(w->ipc, type, id, line, len, -1);
-}
-
 static struct jv *own_status(struct worker *w)
 {
 	struct jv *o = jv_object_new();
@@ -469,8 +459,8 @@ static void on_query(struct worker *w, uint32_t id, const char *name)
 {
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
 		if (!*name || strcmp(neighbor_name(w->neighbors[i]), name) == 0)
-			send_json(w, MSG_STATUS, id, neighbor_status(w->neighbors[i], w->number));
-	send_json(w, MSG_STATUS_END, id, own_status(w));
+			worker_send_status(w->ipc, id, neighbor_status(w->neighbors[i], w->number));
+	worker_send_json(w->ipc, MSG_STATUS_END, id, own_status(w));
 }
 
 static struct neighbor *neighbor_named(struct worker *w, const char *name)
@@ -555,17 +545,27 @@ static void on_gone(void *arg)
 
 static const struct ipc_callbacks ipc_callbacks = {.on_message = on_message, .on_gone = on_gone};
 
-int worker_main(int fd, unsigned number, const char *user)
+static void worker_free(struct worker *w)
 {
-	static char name[24];
-	struct worker *w = calloc(1, sizeof(*w));
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		neighbor_free(w->neighbors[i]);
+	free(w->neighbors);
+	free_listeners(&w->tls);
+	free_listeners(&w->inner);
+	batch_done(&w->batch);
+	config_free(w->config);
+	ipc_free(w->ipc);
+	timer_free(w->end);
+	loop_free(w->loop);
+	cleanup_close(&w->keylog_fd);
+	free(w);
+}
+
+static int run(struct worker *w, int fd, const char *user)
+{
 	struct errtext e;
 	uint32_t seed = 0;
 
-	snprintf(name, sizeof(name), "worker %u", number);
-	log_init(name);
-	if (!w)
-		return EXIT_FAILURE;
 	if (sandbox_drop(user, &e) < 0 || sandbox_no_core() < 0) {
 		log_error("%s", e.text);
 		return EXIT_FAILURE;
@@ -579,13 +579,28 @@ int worker_main(int fd, unsigned number, const char *user)
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
 		seed = getpid();
 	rate_init(&w->rate, seed);
-	w->number = number;
-	w->keylog_fd = -1;
-	batch_init(&w->batch);
 	if (loop_new(&w->loop) < 0 || timer_new(w->loop, on_end, w, &w->end) < 0 ||
 	    ipc_new(w->loop, fd, &ipc_callbacks, w, &w->ipc) < 0) {
 		log_error("out of memory");
 		return EXIT_FAILURE;
 	}
 	return loop_run(w->loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int worker_main(int fd, unsigned number, const char *user)
+{
+	static char name[24];
+	struct worker *w = calloc(1, sizeof(*w));
+	int status;
+
+	snprintf(name, sizeof(name), "worker %u", number);
+	log_init(name);
+	if (!w)
+		return EXIT_FAILURE;
+	w->number = number;
+	w->keylog_fd = -1;
+	batch_init(&w->batch);
+	status = run(w, fd, user);
+	worker_free(w);
+	return status;
 }

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import botlsd, lab as lab_module, netns  # noqa: E402
+from harness import botlsd, lab as lab_module, netns, sanitizer  # noqa: E402
 from harness.pki import Pki  # noqa: E402
 from harness.router import base_folder  # noqa: E402
 
@@ -40,14 +40,25 @@ def tidy():
         return
     botlsd.delete_leftover_pins(netns.delete_leftovers())
     lab_module.delete_leftover_folders()
+    sanitizer.prepare()
     yield
+    left = list(sanitizer.take_reports())
     if not os.environ.get("BOTLS_KEEP"):
         shutil.rmtree(base_folder(), ignore_errors=True)
+    assert not left, "\n".join(["a sanitizer found something:", *left])
 
 
 @pytest.fixture(scope="session")
 def pki(tidy):
     return Pki(pathlib.Path(base_folder()) / "pki")
+
+
+@pytest.fixture(autouse=True)
+def sanitized(tidy):
+    """Comes first, so that it looks when the processes of the test have ended."""
+    yield
+    reports = list(sanitizer.take_reports()) if os.geteuid() == 0 else []
+    assert not reports, "\n".join(["a sanitizer found something:", *reports])
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ struct play {
 	struct ipc *ipc;
 	pid_t pid;
 	int tls, inner; /* the listeners' ports are those of these */
-	unsigned n_applied, n_outer, n_inner, n_end, n_reset, n_gone;
+	unsigned n_applied, n_outer, n_inner, n_status, n_sessions, n_end, n_reset, n_gone;
 	char applied[256];
 	uint32_t request, reset_count;
 	struct message_want want;
-	struct jv *status, *own_status;
+	struct jv *status, *own_status, *first_status;
 };
 
 static void on_message(void *arg, struct ipc_message *m)
@@ -57,6 +57,11 @@ static void on_message(void *arg, struct ipc_message *m)
 	case MSG_STATUS:
 		jv_free(TAKE(p->status));
 		assert_int_equal(jv_parse(m->payload, m->len, &p->status, NULL), 0);
+		if (p->n_status++ == 0) {
+			jv_free(p->first_status);
+			p->first_status = jv_copy(p->status);
+		}
+		p->n_sessions += jv_size(jv_get(p->status, "sessions"));
 		break;
 	case MSG_STATUS_END:
 		jv_free(TAKE(p->own_status));
@@ -165,6 +170,7 @@ static int teardown(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 	jv_free(p->status);
 	jv_free(p->own_status);
+	jv_free(p->first_status);
 	close(p->tls);
 	close(p->inner);
 	loop_free(p->loop);
@@ -206,6 +212,7 @@ static const struct jv *query(struct play *p, const char *name)
 	unsigned before = p->n_end;
 
 	jv_free(TAKE(p->status));
+	p->n_status = p->n_sessions = 0;
 	ipc_send(p->ipc, MSG_QUERY, 9, name, strlen(name), -1);
 	until(p, p->n_end == before + 1);
 	return p->status;
@@ -338,6 +345,32 @@ static void reset_by_name(void **state)
 	close(fd);
 }
 
+/* More than one message holds: none is lost, and each part is a status of its own. */
+static void many_sessions(void **state)
+{
+	const unsigned n = 90;
+	struct play *p = *state;
+	const struct jv *status;
+	char source[32];
+	int fds[90];
+
+	apply(p, GLOBALS DNS "neighbor \"127.0.2.0/24\" { description = \"many\" }\n", NULL);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(source, sizeof(source), "127.0.2.%u", i + 1);
+		fds[i] = connect_from(source, p->tls);
+	}
+	until(p, (query(p, "127.0.2.0/24"), p->n_sessions == n));
+	assert_int_equal(p->n_status, n + 1);
+	status = p->first_status; /* the one that has all the rest */
+	assert_string_equal(jv_get_string(status, "name", ""), "127.0.2.0/24");
+	assert_string_equal(jv_get_string(status, "description", ""), "many");
+	assert_string_equal(jv_get_string(status, "state", ""), "handshake");
+	assert_int_equal(jv_get_int(jv_get(status, "counters"), "sessions", 0), n);
+	assert_int_equal(jv_size(jv_get(status, "sessions")), 0);
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+}
+
 static void a_bad_batch_changes_nothing(void **state)
 {
 	struct play *p = *state;
@@ -365,8 +398,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(strangers_are_reset),		T(a_session),	      T(reset_by_name),
-		T(a_bad_batch_changes_nothing), T(a_bad_certificate),
+		T(strangers_are_reset),
+		T(a_session),
+		T(reset_by_name),
+		T(many_sessions),
+		T(a_bad_batch_changes_nothing),
+		T(a_bad_certificate),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
