@@ -113,6 +113,16 @@ static void exec_worker(struct child *c, int fd)
 	_exit(127);
 }
 
+static pid_t start_worker(void *arg, struct child *c, int fd)
+{
+	pid_t pid = fork();
+
+	(void)arg;
+	if (pid == 0)
+		exec_worker(c, fd);
+	return pid < 0 ? -errno : pid;
+}
+
 static int start(struct child *c)
 {
 	pid_t pid;
@@ -121,16 +131,12 @@ static int start(struct child *c)
 
 	if (r < 0)
 		return r;
-	pid = fork();
-	if (pid < 0) {
-		r = -errno;
-		close(fds[0]);
-		close(fds[1]);
-		return r;
-	}
-	if (pid == 0)
-		exec_worker(c, fds[1]);
+	pid = c->cb.start_process(c->arg, c, fds[1]);
 	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return pid;
+	}
 	c->pid = pid;
 	c->started = time(NULL);
 	c->unanswered = 0;
@@ -154,6 +160,8 @@ int child_new(struct loop *loop, unsigned number, const char *user,
 	c->number = number;
 	c->user = strdup(user);
 	c->cb = *cb;
+	if (!c->cb.start_process)
+		c->cb.start_process = start_worker;
 	c->arg = arg;
 	c->restart_ms = RESTART_FIRST_MS;
 	r = c->user ? timer_new(loop, on_restart, c, &c->restart) : -ENOMEM;

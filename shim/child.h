@@ -23,9 +23,12 @@ struct child_callbacks {
 	void (*on_message)(void *arg, struct child *c, struct ipc_message *m);
 	/* The process is dead; everything that waits for an answer from it waits in vain. */
 	void (*on_died)(void *arg, struct child *c);
+	/* Starts a process that talks on `fd`, which stays the caller's. Its pid, or -errno. NULL:
+	 * our own binary again, as `user` (worker.h). */
+	pid_t (*start_process)(void *arg, struct child *c, int fd);
 };
 
-/* Starts the process: our own binary again, as `user` (worker.h). */
+/* Starts the process. */
 int child_new(struct loop *loop, unsigned number, const char *user,
 	      const struct child_callbacks *cb, void *arg, struct child **ret);
 void child_stop(struct child *c); /* closes the socket to it, on which it ends; for several: first

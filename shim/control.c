@@ -19,6 +19,8 @@
 #define POLL_CLEAR_MS	  1000
 #define AUDIT_MS	  30000 /* is what we programmed still there? */
 #define EXPIRY_MS	  (12 * 3600 * 1000)
+#define APPLY_WAIT_MS	  10000
+#define GATHER_WAIT_MS	  5000
 #define BUSY_RETRIES                                                                               \
 	40 /* a predecessor that was killed takes its sockets with it, but not at once */
 #define BUSY_WAIT_MS 50
@@ -139,6 +141,12 @@ static void on_expiry(void *arg)
 	control_warn_expiry(arg);
 }
 
+void control_steer_later(struct control *c)
+{
+	c->steer_again = true;
+	timer_set_ms(c->network_changed, jitter_ms(STEER_RETRY_MS));
+}
+
 /* Own addresses as they are now, and everything programmed back in its place: local routes vanish
  * with a link, filters with an interface, and what others remove must not stay removed. */
 static void refresh(struct control *c)
@@ -148,7 +156,7 @@ static void refresh(struct control *c)
 
 	c->steer_again |= control_resolve(c, &c->now);
 	if (c->steer_again && control_steer(c, &c->now, &e) < 0) {
-		timer_set_ms(c->network_changed, jitter_ms(STEER_RETRY_MS));
+		control_steer_later(c);
 		log_error(
 			"steering cannot follow a change of addresses or routes, trying again: %s",
 			e.text);
@@ -334,7 +342,7 @@ static void log_lack(void *arg, const struct steering_item *item)
 
 static int open_steering(struct control *c, struct errtext *e)
 {
-	int r = steering_new(c->now.config, &c->steering, e);
+	int r = c->parts->steering_new(c->now.config, &c->steering, e);
 
 	if (r < 0)
 		return r;
@@ -357,13 +365,15 @@ static int open_netwatch(struct control *c, struct errtext *e)
 
 static int start_workers(struct control *c, struct errtext *e)
 {
+	struct child_callbacks callbacks = control_child_callbacks;
 	const struct config *config = c->now.config;
 
+	callbacks.start_process = c->parts->start_process;
 	c->children = calloc(config->workers, sizeof(*c->children));
 	if (!c->children)
 		return -ENOMEM;
 	for (; c->n_children < config->workers; c->n_children++) {
-		int r = child_new(c->loop, c->n_children, config->user, &control_child_callbacks, c,
+		int r = child_new(c->loop, c->n_children, config->user, &callbacks, c,
 				  &c->children[c->n_children]);
 
 		if (r < 0)
@@ -371,7 +381,7 @@ static int start_workers(struct control *c, struct errtext *e)
 					   strerror(-r));
 	}
 	for (size_t i = 0; i < c->n_children; i++)
-		control_child_callbacks.on_started(c, c->children[i]);
+		callbacks.on_started(c, c->children[i]);
 	return 0;
 }
 
@@ -402,7 +412,8 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 	return timer_set_ms(c->audit, AUDIT_MS);
 }
 
-int control_new(struct config *config, const char *keylog, struct control **ret, struct errtext *e)
+int control_new_of(const struct control_parts *parts, struct config *config, const char *keylog,
+		   struct control **ret, struct errtext *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int r;
@@ -412,7 +423,10 @@ int control_new(struct config *config, const char *keylog, struct control **ret,
 		config_free(config);
 		return errtext_set(e, -ENOMEM, "out of memory");
 	}
+	c->parts = parts;
 	c->keylog_fd = -1;
+	c->apply_wait_ms = APPLY_WAIT_MS;
+	c->gather_wait_ms = GATHER_WAIT_MS;
 	c->keep_steering = true; /* only a signal that asks for it opens what is closed */
 	c->generation = 1;
 	c->started = time(NULL);
@@ -429,6 +443,13 @@ int control_new(struct config *config, const char *keylog, struct control **ret,
 	}
 	*ret = c;
 	return 0;
+}
+
+int control_new(struct config *config, const char *keylog, struct control **ret, struct errtext *e)
+{
+	static const struct control_parts parts = {.steering_new = steering_new};
+
+	return control_new_of(&parts, config, keylog, ret, e);
 }
 
 int control_run(struct control *c)

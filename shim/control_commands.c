@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <time.h>
 
-#define GATHER_WAIT_MS 5000
+/* What workers say for one answer; more than that no client would read. */
+#define GATHER_BYTES_MAX (32 << 20)
 
 /* An answer that workers contribute to. */
 struct gather {
@@ -27,11 +28,22 @@ struct gather {
 	struct jv **neighbors;	    /* show: by index in the configuration */
 	size_t n_neighbors;
 	struct jv *workers; /* show */
-	int64_t unknown_count, unknown_time;
-	char unknown_last[ADDR_STRLEN];
-	uint64_t generation;
+	size_t bytes;
+	struct jv *unknown; /* show: "count", "last", "last_time" */
 	struct timer *deadline;
 };
+
+/* What workers have said so far. */
+static void forget(struct gather *g)
+{
+	for (size_t i = 0; g->neighbors && i < g->n_neighbors; i++)
+		jv_free(g->neighbors[i]);
+	free(TAKE(g->neighbors));
+	jv_free(TAKE(g->workers));
+	jv_free(TAKE(g->unknown));
+	g->bytes = 0;
+	g->waiting = 0;
+}
 
 static void gather_free(struct gather *g)
 {
@@ -41,10 +53,7 @@ static void gather_free(struct gather *g)
 			break;
 		}
 	}
-	for (size_t i = 0; i < g->n_neighbors; i++)
-		jv_free(g->neighbors[i]);
-	free(g->neighbors);
-	jv_free(g->workers);
+	forget(g);
 	timer_free(g->deadline);
 	free(g);
 }
@@ -108,7 +117,8 @@ static void add_neighbor(struct gather *g, const struct ipc_message *m)
 	struct jv *v;
 	size_t at;
 
-	if (g->generation != g->control->generation || jv_parse(m->payload, m->len, &v, NULL) < 0)
+	g->bytes += m->len;
+	if (g->bytes > GATHER_BYTES_MAX || jv_parse(m->payload, m->len, &v, NULL) < 0)
 		return;
 	n = is_status(v) ? config_neighbor(config, jv_get_string(v, "name", "")) : NULL;
 	if (!n) {
@@ -117,6 +127,23 @@ static void add_neighbor(struct gather *g, const struct ipc_message *m)
 	}
 	at = n - config->neighbors;
 	g->neighbors[at] = g->neighbors[at] ? merge(g->neighbors[at], v) : v;
+}
+
+/* Strangers at the TLS port: how many, and the last of them. */
+static void add_unknown(struct gather *g, const struct jv *worker)
+{
+	int64_t count = jv_get_int(worker, "unknown_count", 0);
+	int64_t time = jv_get_int(worker, "unknown_time", 0);
+
+	if (count <= 0)
+		return;
+	if (!g->unknown)
+		g->unknown = jv_object_new();
+	jv_add_int(g->unknown, "count", count);
+	if (time < jv_get_int(g->unknown, "last_time", 0))
+		return;
+	jv_set_string(g->unknown, "last", jv_get_string(worker, "unknown_last", NULL));
+	jv_set_int(g->unknown, "last_time", time);
 }
 
 static void add_worker(struct gather *g, struct child *child, const struct ipc_message *m)
@@ -132,12 +159,7 @@ static void add_worker(struct gather *g, struct child *child, const struct ipc_m
 	jv_set_uint(o, "restarts", child_restarts(child));
 	jv_set_int(o, "handshakes", jv_get_int(v, "handshakes", 0));
 	jv_append(g->workers, o);
-	g->unknown_count += jv_get_int(v, "unknown_count", 0);
-	if (jv_get_int(v, "unknown_time", 0) > g->unknown_time) {
-		g->unknown_time = jv_get_int(v, "unknown_time", 0);
-		snprintf(g->unknown_last, sizeof(g->unknown_last), "%s",
-			 jv_get_string(v, "unknown_last", ""));
-	}
+	add_unknown(g, v);
 }
 
 /* --- answers
@@ -150,6 +172,7 @@ static void add_own_knowledge(struct control *c, struct jv *o, size_t at)
 	const struct peer *p = &c->now.peers[at];
 	char text[ADDR_STRLEN];
 
+	jv_set_string(o, "name", c->now.config->neighbors[at].name);
 	if (p->own.family != AF_UNSPEC)
 		jv_set_string(o, "local_address", addr_format(&p->own, text));
 	jv_set_bool(o, "fallback", p->allow_clear);
@@ -164,7 +187,7 @@ static struct jv *neighbors_json(struct gather *g)
 	struct control *c = g->control;
 	struct jv *a = jv_array_new();
 
-	for (size_t i = 0; i < g->n_neighbors && g->generation == c->generation; i++) {
+	for (size_t i = 0; i < g->n_neighbors; i++) {
 		const struct neighbor_config *n = &c->now.config->neighbors[i];
 		struct jv *o = TAKE(g->neighbors[i]);
 
@@ -214,14 +237,8 @@ static void answer_show(struct gather *g)
 	count_sessions(g->workers, neighbors);
 	jv_set(o, "workers", TAKE(g->workers));
 	jv_set(o, "neighbors", neighbors);
-	if (g->unknown_count) {
-		struct jv *u = jv_object_new();
-
-		jv_set_int(u, "count", g->unknown_count);
-		jv_set_string(u, "last", g->unknown_last);
-		jv_set_int(u, "last_time", g->unknown_time);
-		jv_set(o, "unknown_sources", u);
-	}
+	if (g->unknown)
+		jv_set(o, "unknown_sources", TAKE(g->unknown));
 	ctl_request_answer(g->req, o);
 }
 
@@ -276,77 +293,115 @@ void control_on_child_silent(struct control *c, struct child *child)
 {
 	for (struct gather *g = c->gathers, *next; g; g = next) {
 		next = g->next;
-		if (g->waiting & (1ULL << child_number(child)))
-			worker_is_done(g, child);
+		worker_is_done(g, child);
 	}
 }
 
-static void gather(struct control *c, struct ctl_request *req, uint32_t type, const char *neighbor)
+/* Asks every worker that lives; with none the answer is there already. -ENOMEM: nothing was done.
+ */
+static int ask(struct gather *g)
+{
+	struct control *c = g->control;
+	struct jv **neighbors = calloc(c->now.config->n_neighbors + 1, sizeof(*neighbors));
+	struct jv *workers = jv_array_new();
+
+	if (!neighbors || !workers) {
+		free(neighbors);
+		jv_free(workers);
+		return -ENOMEM;
+	}
+	forget(g);
+	g->neighbors = neighbors;
+	g->n_neighbors = c->now.config->n_neighbors;
+	g->workers = workers;
+	g->id = ++c->last_id;
+	for (size_t i = 0; i < c->n_children; i++)
+		if (child_send(c->children[i], g->is_reset ? MSG_RESET : MSG_QUERY, g->id,
+			       g->neighbor, strlen(g->neighbor), -1) == 0)
+			g->waiting |= 1ULL << child_number(c->children[i]);
+	if (!g->waiting)
+		answer(g);
+	return 0;
+}
+
+static void give_up(struct gather *g, const char *error)
+{
+	ctl_request_fail(g->req, error, NULL);
+	gather_free(g);
+}
+
+static void gather(struct control *c, struct ctl_request *req, bool is_reset, const char *neighbor)
 {
 	struct gather *g = calloc(1, sizeof(*g));
 
-	if (g) {
-		g->neighbors = calloc(c->now.config->n_neighbors + 1, sizeof(*g->neighbors));
-		g->n_neighbors = c->now.config->n_neighbors;
-		g->workers = jv_array_new();
-	}
-	if (!g || !g->neighbors || !g->workers ||
-	    timer_new(c->loop, on_deadline, g, &g->deadline) < 0 ||
-	    timer_set_ms(g->deadline, GATHER_WAIT_MS) < 0) {
+	if (!g) {
 		ctl_request_fail(req, "out of memory", NULL);
-		if (g) {
-			g->control = c;
-			gather_free(g);
-		}
 		return;
 	}
 	g->control = c;
 	g->req = req;
-	g->id = ++c->last_id;
-	g->generation = c->generation;
-	g->is_reset = type == MSG_RESET;
+	g->is_reset = is_reset;
 	snprintf(g->neighbor, sizeof(g->neighbor), "%s", neighbor);
 	g->next = c->gathers;
 	c->gathers = g;
-	for (size_t i = 0; i < c->n_children; i++)
-		if (child_send(c->children[i], type, g->id, neighbor, strlen(neighbor), -1) == 0)
-			g->waiting |= 1ULL << child_number(c->children[i]);
-	if (!g->waiting)
-		answer(g);
+	if (timer_new(c->loop, on_deadline, g, &g->deadline) < 0 ||
+	    timer_set_ms(g->deadline, c->gather_wait_ms) < 0 || ask(g) < 0)
+		give_up(g, "out of memory");
+}
+
+void control_gathers_renew(struct control *c)
+{
+	for (struct gather *g = c->gathers, *next; g; g = next) {
+		next = g->next;
+		if (g->is_reset)
+			continue;
+		if (g->neighbor[0] && !config_neighbor(c->now.config, g->neighbor))
+			give_up(g, "the neighbor is no longer configured");
+		else if (ask(g) < 0)
+			give_up(g, "out of memory");
+	}
 }
 
 /* --- commands
  * -------------------------------------------------------------------------------------------------------------
  */
 
-static bool check_neighbor(struct control *c, struct ctl_request *req, const char *name)
+/* The neighbor in any spelling of its address; NULL: the client has been told. */
+static const struct neighbor_config *find_neighbor(struct control *c, struct ctl_request *req,
+						   const char *name)
 {
+	const struct neighbor_config *n = config_neighbor(c->now.config, name);
 	char text[128];
 
-	if (config_neighbor(c->now.config, name))
-		return true;
+	if (n)
+		return n;
 	snprintf(text, sizeof(text), "neighbor %.60s is not configured", name);
 	ctl_request_fail(req, text, "botlsctl show lists the neighbors");
-	return false;
+	return NULL;
 }
 
 static void show(struct control *c, struct ctl_request *req, const struct jv *request)
 {
 	const char *name = jv_get_string(request, "neighbor", "");
+	const struct neighbor_config *n = *name ? find_neighbor(c, req, name) : NULL;
 
-	if (!*name || check_neighbor(c, req, name))
-		gather(c, req, MSG_QUERY, name);
+	if (n || !*name)
+		gather(c, req, false, n ? n->name : "");
 }
 
 static void reset(struct control *c, struct ctl_request *req, const struct jv *request)
 {
 	const char *name = jv_get_string(request, "neighbor", "");
+	const struct neighbor_config *n;
 
-	if (!*name)
+	if (!*name) {
 		ctl_request_fail(req, "which neighbor?", "botlsctl reset ADDRESS");
-	else if (check_neighbor(c, req, name)) {
-		log_info("neighbor %s: reset asked for by uid %u", name, ctl_request_uid(req));
-		gather(c, req, MSG_RESET, name);
+		return;
+	}
+	n = find_neighbor(c, req, name);
+	if (n) {
+		log_info("neighbor %s: reset asked for by uid %u", n->name, ctl_request_uid(req));
+		gather(c, req, true, n->name);
 	}
 }
 
@@ -417,13 +472,42 @@ static void set_log_level(struct control *c, struct ctl_request *req, const stru
 	ctl_request_answer(req, o);
 }
 
-static const struct {
+static const struct command {
 	const char *name;
+	const char *argument; /* the only one that it takes; NULL: none */
+	bool is_flag;	      /* true or false, else a string */
 	void (*run)(struct control *c, struct ctl_request *req, const struct jv *request);
 } commands[] = {
-	{"show", show},	  {"steering", steering},	{"reload", reload},
-	{"reset", reset}, {"log-level", set_log_level},
+	{"show", "neighbor", false, show},
+	{"steering", NULL, false, steering},
+	{"reload", "dry_run", true, reload},
+	{"reset", "neighbor", false, reset},
+	{"log-level", "level", false, set_log_level},
 };
+
+/* A misspelled "dry_run" must not reload. */
+static bool check_arguments(const struct command *c, struct ctl_request *req,
+			    const struct jv *request)
+{
+	struct errtext problem;
+	struct jv_cursor at = jv_enter(request, &problem);
+	char hint[64] = "it takes no arguments";
+
+	if (c->argument)
+		snprintf(hint, sizeof(hint), "it takes \"%s\"", c->argument);
+	for (struct jv_iter it = {}; jv_next(request, &it);)
+		if (strcmp(it.key, "command") != 0 &&
+		    (!c->argument || strcmp(it.key, c->argument) != 0))
+			jv_complain(&at, it.key, "no such argument");
+	if (c->argument && c->is_flag)
+		jv_read_bool(&at, c->argument, false);
+	else if (c->argument)
+		jv_read_string(&at, c->argument, NULL);
+	if (!jv_bad(&at))
+		return true;
+	ctl_request_fail(req, problem.text, hint);
+	return false;
+}
 
 void control_on_request(void *arg, struct ctl_request *req, const struct jv *request)
 {
@@ -431,7 +515,8 @@ void control_on_request(void *arg, struct ctl_request *req, const struct jv *req
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(commands[i].name, name) == 0) {
-			commands[i].run(arg, req, request);
+			if (check_arguments(&commands[i], req, request))
+				commands[i].run(arg, req, request);
 			return;
 		}
 	}

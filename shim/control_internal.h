@@ -31,10 +31,18 @@ struct state {
 	} * peers;
 };
 
+/* Where control gets what needs privileges; tests have their own. */
+struct control_parts {
+	int (*steering_new)(const struct config *c, struct steering **ret, struct errtext *e);
+	pid_t (*start_process)(void *arg, struct child *c, int fd); /* child.h */
+};
+
 struct control {
+	const struct control_parts *parts;
 	struct loop *loop;
 	struct state now;
 	struct reload *reload; /* one in progress, or NULL */
+	bool reload_again;     /* SIGHUP came meanwhile */
 	struct steering *steering;
 	struct tls_listeners tls;
 	struct netwatch *watch;
@@ -48,16 +56,21 @@ struct control {
 	uint32_t last_id;
 	uint64_t generation;
 	int64_t started;
+	uint64_t apply_wait_ms, gather_wait_ms; /* for the answers of workers */
 	bool keep_steering, steer_again;
 };
 
 /* control.c */
+/* As control_new(). `parts` must outlive it. */
+int control_new_of(const struct control_parts *parts, struct config *config, const char *keylog,
+		   struct control **ret, struct errtext *e);
 int state_init(struct state *s, struct config *config); /* takes the configuration over */
 void state_done(struct state *s);
 bool control_resolve(
 	struct control *c,
 	struct state *s); /* own addresses as the kernel has them now; true: others than before */
 int control_steer(struct control *c, const struct state *s, struct errtext *e);
+void control_steer_later(struct control *c); /* it failed: once more in a while */
 void control_warn_expiry(struct control *c);
 
 /* control_reload.c */
@@ -77,12 +90,17 @@ int check_credentials(const struct config *config, const struct files *files,
 extern const struct child_callbacks control_child_callbacks;
 /* Sends configuration, files and listeners; the answer carries `id`. */
 int control_send_batch(struct control *c, struct child *child, const struct state *s, uint32_t id);
+/* The same with what is in force now and id 0. A worker that cannot have it is of no use: it is
+ * started again. */
+void control_give(struct control *c, struct child *child);
 void control_clear_ended(struct control *c, const char *name);
 
 /* control_commands.c */
 void control_on_request(void *arg, struct ctl_request *req, const struct jv *request);
 void control_on_status(struct control *c, struct child *child, struct ipc_message *m);
 void control_on_child_silent(struct control *c, struct child *child);
+/* The configuration is another one: what is being shown of the neighbors begins anew. */
+void control_gathers_renew(struct control *c);
 void control_gathers_free(struct control *c);
 
 #endif

@@ -13,10 +13,9 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <time.h>
-
-#define APPLY_WAIT_MS 10000
 
 struct reload {
 	struct control *control;
@@ -203,9 +202,15 @@ static void carry_over(struct reload *r)
 
 static void finish(struct reload *r)
 {
-	r->control->reload = NULL;
+	struct control *c = r->control;
+
+	c->reload = NULL;
 	notify_ready();
 	reload_free(r);
+	if (c->reload_again) {
+		c->reload_again = false;
+		control_reload(c, NULL, false);
+	}
 }
 
 static void roll_back(struct reload *r)
@@ -217,7 +222,7 @@ static void roll_back(struct reload *r)
 	if (tls_listeners_set_keys(&c->tls, r->next.config, c->now.config, &e) < 0)
 		log_error("%s", e.text);
 	for (size_t i = 0; i < c->n_children; i++)
-		control_send_batch(c, c->children[i], &c->now, 0);
+		control_give(c, c->children[i]);
 	fail(r, r->failure.text, NULL);
 	finish(r);
 }
@@ -270,12 +275,13 @@ static void commit(struct reload *r)
 	for (size_t i = 0; i < c->n_children; i++) {
 		child_send(c->children[i], MSG_LOG_LEVEL, log_get_level(), NULL, 0, -1);
 		if (!same)
-			control_send_batch(c, c->children[i], &c->now, 0);
+			control_give(c, c->children[i]);
 	}
 	log_info("reloaded: %zu kept, %zu changed, %zu added, %zu dropped, %zu reset",
 		 r->plan->n_keep, r->plan->n_change, r->plan->n_add, r->plan->n_drop,
 		 r->plan->n_resets);
 	succeed(r, true);
+	control_gathers_renew(c);
 	control_warn_expiry(c);
 	finish(r); /* the plan borrows from the old configuration */
 	state_done(&old);
@@ -287,20 +293,21 @@ void control_on_applied(struct control *c, struct child *child, uint32_t id, con
 	uint64_t bit = 1ULL << child_number(child);
 
 	/* Batches of no reload (a worker that started, a roll back) have id 0. */
-	if (error && id == 0 && child_pid(child))
-		log_error("worker %u refuses its configuration: %s", child_number(child), error);
+	if (error && id == 0 && child_pid(child)) {
+		log_error("worker %u refuses its configuration, starting another: %s",
+			  child_number(child), error);
+		child_stop(child);
+		return;
+	}
 	if (!r || (id != r->id && child_pid(child)))
 		return;
 	/* One that dies after its answer is started again with the old configuration: the plan is
 	 * off as well. */
 	if (error)
 		errtext_set(&r->failure, 0, "worker %u: %s", child_number(child), error);
-	if (!(r->waiting & bit))
-		return;
 	r->waiting &= ~bit;
 	if (r->waiting)
 		return;
-	timer_stop(r->deadline);
 	if (r->failure.text[0])
 		roll_back(r);
 	else
@@ -311,7 +318,8 @@ static void on_deadline(void *arg)
 {
 	struct reload *r = arg;
 
-	errtext_set(&r->failure, 0, "a worker did not answer within %d s", APPLY_WAIT_MS / 1000);
+	errtext_set(&r->failure, 0, "a worker did not answer within %" PRIu64 " s",
+		    r->control->apply_wait_ms / 1000);
 	roll_back(r);
 }
 
@@ -327,7 +335,7 @@ static void send_to_workers(struct reload *r)
 		return;
 	}
 	if (timer_new(c->loop, on_deadline, r, &r->deadline) < 0 ||
-	    timer_set_ms(r->deadline, APPLY_WAIT_MS) < 0)
+	    timer_set_ms(r->deadline, c->apply_wait_ms) < 0)
 		errtext_set(&r->failure, 0, "out of memory");
 	r->id = ++c->last_id;
 	for (size_t i = 0; i < c->n_children; i++) {
@@ -348,8 +356,12 @@ void control_reload(struct control *c, struct ctl_request *req, bool dry_run)
 	struct reload *r;
 
 	if (c->reload) {
+		/* A signal has nobody to tell: what it came for was written after the files were
+		 * read. */
 		if (req)
 			ctl_request_fail(req, "a reload is in progress", "try again in a moment");
+		else
+			c->reload_again = true;
 		return;
 	}
 	r = calloc(1, sizeof(*r));

@@ -73,6 +73,17 @@ int control_send_batch(struct control *c, struct child *child, const struct stat
 	return r;
 }
 
+void control_give(struct control *c, struct child *child)
+{
+	int r = control_send_batch(c, child, &c->now, 0);
+
+	if (r == 0 || !child_pid(child))
+		return;
+	log_error("worker %u cannot be given its configuration (%s): starting another",
+		  child_number(child), strerror(-r));
+	child_stop(child);
+}
+
 /* --- what a worker asks for
  * --------------------------------------------------------------------------------------------- */
 
@@ -145,7 +156,7 @@ static void on_fallback(struct control *c, struct child *child, const struct ipc
 	p->allow_clear = allow;
 	p->had_clear = false;
 	if (control_steer(c, &c->now, &e) < 0) {
-		c->steer_again = true;
+		control_steer_later(c);
 		log_error("neighbor %s: cannot change the guard, trying again: %s", n->name,
 			  e.text);
 	}
@@ -164,8 +175,7 @@ static void on_started(void *arg, struct child *child)
 	struct control *c = arg;
 
 	child_send(child, MSG_LOG_LEVEL, log_get_level(), NULL, 0, -1);
-	if (control_send_batch(c, child, &c->now, 0) < 0)
-		log_error("worker %u cannot be given its configuration", child_number(child));
+	control_give(c, child);
 	/* What its predecessor had said of fallback stands until it says otherwise: sessions in
 	 * clear live on. */
 	for (size_t i = 0; i < c->now.config->n_neighbors; i++) {

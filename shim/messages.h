@@ -2,14 +2,13 @@
 /*
  * What control and a worker say to each other (lib/ipc.h). Both are the same binary, so structs
  * travel as they are. Control trusts no worker: it checks every name and length that comes from
- * one.
+ * one. (No bool here: a byte other than 0 and 1 in it has no meaning in C.)
  */
 #ifndef BOTLS_MESSAGES_H
 #define BOTLS_MESSAGES_H
 
 #include "addr.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum message_type {
@@ -38,7 +37,8 @@ enum message_type {
 	MSG_WANT_OUTER,	  /* id; payload: struct message_want */
 	MSG_WANT_INNER,	  /* id; payload: struct message_want */
 	MSG_RESET_DONE,	  /* id; payload: uint32_t sessions ended */
-	MSG_STATUS,	  /* id; payload: one neighbor, JSON as in docs/control-protocol.md */
+	MSG_STATUS,	  /* id; payload: one neighbor, JSON as in docs/control-protocol.md, or a
+			     part of its sessions with nothing else to add */
 	MSG_STATUS_END,	  /* id; payload: the worker's own line, JSON */
 	MSG_PONG,
 	MSG_FALLBACK, /* payload: struct message_fallback */
@@ -48,7 +48,7 @@ struct message_want {
 	char neighbor[ADDR_STRLEN]; /* name of the configured neighbor */
 	struct addr own;	    /* our side's address */
 	struct addr peer; /* the other side's; differs from the neighbor's only for prefixes */
-	bool clear;	  /* WANT_OUTER: port 179 in clear text (preferred, after its time) */
+	uint8_t clear;	  /* WANT_OUTER: port 179 in clear text (preferred, after its time) */
 };
 
 struct message_socket {
@@ -58,7 +58,7 @@ struct message_socket {
 
 struct message_fallback {
 	char neighbor[ADDR_STRLEN];
-	bool allow_clear;
+	uint8_t allow_clear;
 };
 
 #endif

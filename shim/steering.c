@@ -107,6 +107,77 @@ static int mechanism_choose(struct steering *s, const struct config *c, struct e
 	return r;
 }
 
+static int connect_clear(struct steering *s, int fd, const struct addr *neighbor)
+{
+	struct sockaddr_storage ss;
+	int len, r;
+
+	len = addr_to_sockaddr(neighbor, BOTLS_PORT_BGP, &ss);
+	if (len < 0)
+		return len;
+	r = guard_pass_socket(s->guard, fd);
+	if (r == 0 && s->ops->prepare_clear)
+		r = s->ops->prepare_clear(s, fd, neighbor);
+	if (r < 0)
+		return r;
+	return connect(fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+}
+
+static unsigned clear_count(struct steering *s, const struct addr *neighbor)
+{
+	return guard_count_clear(s->guard, neighbor);
+}
+
+static int check(struct steering *s, struct steering_report *r,
+		 struct steering_counters *ret_counters)
+{
+	s->ops->check(s, r);
+	guard_check(s->guard, r);
+	return ret_counters ? guard_counters(s->guard, ret_counters) : 0;
+}
+
+static int repair(struct steering *s, struct errtext *e)
+{
+	int r = guard_repair(s->guard, e);
+	int r2 = s->ops->repair(s, r < 0 ? NULL : e);
+
+	return r < 0 ? r : r2;
+}
+
+/* First the table: with none, hooks and guard let everything pass, at one moment for all. Then what
+ * is idle now. */
+static int remove_all(struct steering *s, struct errtext *e)
+{
+	int r;
+
+	r = guard_clear(s->guard, e);
+	if (r == 0)
+		r = s->ops->remove(s, e);
+	if (r == 0)
+		r = guard_remove(s->guard, e);
+	if (r == 0)
+		r = pins_remove(s->pins, e);
+	return r;
+}
+
+static void free_all(struct steering *s)
+{
+	if (s->ops)
+		s->ops->free(s);
+	guard_free(s->guard);
+	pins_free(s->pins);
+	free(s);
+}
+
+static const struct steering_common_ops common_ops = {
+	.connect_clear = connect_clear,
+	.clear_count = clear_count,
+	.check = check,
+	.repair = repair,
+	.remove = remove_all,
+	.free = free_all,
+};
+
 int steering_new(const struct config *c, struct steering **ret, struct errtext *e)
 {
 	struct steering *s = calloc(1, sizeof(*s));
@@ -115,6 +186,7 @@ int steering_new(const struct config *c, struct steering **ret, struct errtext *
 	if (!s)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	libbpf_set_print(on_libbpf);
+	s->common = &common_ops;
 	s->tls_port = c->tls_port;
 	s->inner_port = c->inner_port;
 	r = uids_find(s, c, e);
@@ -149,23 +221,12 @@ int steering_connect_inner(struct steering *s, const struct addr *own, const str
 
 int steering_connect_clear(struct steering *s, int fd, const struct addr *neighbor)
 {
-	struct sockaddr_storage ss;
-	int len, r;
-
-	len = addr_to_sockaddr(neighbor, BOTLS_PORT_BGP, &ss);
-	if (len < 0)
-		return len;
-	r = guard_pass_socket(s->guard, fd);
-	if (r == 0 && s->ops->prepare_clear)
-		r = s->ops->prepare_clear(s, fd, neighbor);
-	if (r < 0)
-		return r;
-	return connect(fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+	return s->common->connect_clear(s, fd, neighbor);
 }
 
 unsigned steering_clear_count(struct steering *s, const struct addr *neighbor)
 {
-	return guard_count_clear(s->guard, neighbor);
+	return s->common->clear_count(s, neighbor);
 }
 
 const char *steering_state_name(enum steering_state s)
@@ -204,46 +265,23 @@ int steering_check(struct steering *s, void (*each)(void *arg, const struct stee
 		   void *arg, struct steering_counters *ret_counters)
 {
 	struct steering_report report = {.each = each, .arg = arg};
-	int r = 0;
+	int r = s->common->check(s, &report, ret_counters);
 
-	s->ops->check(s, &report);
-	guard_check(s->guard, &report);
-	if (ret_counters)
-		r = guard_counters(s->guard, ret_counters);
 	return r < 0 ? r : (int)report.n_bad;
 }
 
 int steering_repair(struct steering *s, struct errtext *e)
 {
-	int r = guard_repair(s->guard, e);
-	int r2 = s->ops->repair(s, r < 0 ? NULL : e);
-
-	return r < 0 ? r : r2;
+	return s->common->repair(s, e);
 }
 
-/* First the table: with none, hooks and guard let everything pass, at one moment for all. Then what
- * is idle now. */
 int steering_remove(struct steering *s, struct errtext *e)
 {
-	int r;
-
-	r = guard_clear(s->guard, e);
-	if (r == 0)
-		r = s->ops->remove(s, e);
-	if (r == 0)
-		r = guard_remove(s->guard, e);
-	if (r == 0)
-		r = pins_remove(s->pins, e);
-	return r;
+	return s->common->remove(s, e);
 }
 
 void steering_free(struct steering *s)
 {
-	if (!s)
-		return;
-	if (s->ops)
-		s->ops->free(s);
-	guard_free(s->guard);
-	pins_free(s->pins);
-	free(s);
+	if (s)
+		s->common->free(s);
 }

@@ -12,9 +12,11 @@
 #include "steering.h"
 
 struct steering_ops;
+struct steering_common_ops;
 
 struct steering {
 	const struct steering_ops *ops;
+	const struct steering_common_ops *common;
 	struct pins *pins;
 	struct guard *guard;
 	uint16_t tls_port;
@@ -62,6 +64,19 @@ struct steering_ops {
 	/* Takes away what a predecessor that used this mechanism left, when the other one was
 	 * chosen now. Called with only s->pins set. May be NULL. */
 	void (*forget)(struct steering *s);
+};
+
+/* The functions of steering.h that are the same with either mechanism: what steering.c does with
+ * mechanism, guard and pins together. Behind pointers, so that control can be tested where nothing
+ * can be programmed. */
+struct steering_common_ops {
+	int (*connect_clear)(struct steering *s, int fd, const struct addr *neighbor);
+	unsigned (*clear_count)(struct steering *s, const struct addr *neighbor);
+	int (*check)(struct steering *s, struct steering_report *r,
+		     struct steering_counters *ret_counters);
+	int (*repair)(struct steering *s, struct errtext *e);
+	int (*remove)(struct steering *s, struct errtext *e);
+	void (*free)(struct steering *s);
 };
 
 extern const struct steering_ops steering_cgroup_ops;

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#define SOON	 2000 /* ms: what must come */
-#define NOT_SOON 300  /* ms: what must not come; a SYN is sent at once */
+#define SOON	 20000 /* ms: what must come */
+#define NOT_SOON 300   /* ms: what must not come; a SYN is sent at once */
 #define NOBODY	 65534
 #define SHOW_ALL                                                                                   \
 	"for f in -4 -6; do ip $f rule; ip $f route show table 8179; ip $f route show table "      \

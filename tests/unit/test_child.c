@@ -49,7 +49,11 @@ static void on_died(void *arg, struct child *c)
 	f->died++;
 }
 
-static const struct child_callbacks callbacks = {on_started, on_message, on_died};
+static const struct child_callbacks callbacks = {
+	.on_started = on_started,
+	.on_message = on_message,
+	.on_died = on_died,
+};
 
 static void on_sigchld(void *arg, int signo)
 {
