@@ -17,7 +17,7 @@ import pytest
 
 from harness.bird import Bird
 from harness.botlsd import Botlsd
-from harness.capture import ACK, RST, SYN
+from harness.capture import ACK, RST, SYN, said_by
 from harness.exabgp import ExaBgp
 from harness.frr import Frr
 from harness.gobgp import GoBgp
@@ -25,11 +25,6 @@ from harness.openbgpd import OpenBgpd
 from harness.peering import Peering
 from harness.scene import EVERY, Scene, host
 from harness.wait import hold_for, wait_until
-
-
-def said_by(*addresses):
-    """Segments that one of these sent and that are more than a reset."""
-    return lambda s: s.src in addresses and (s.length > 0 or not s.flags & RST)
 
 
 def test_control_killed_while_running(lab, pki):
@@ -124,28 +119,31 @@ def test_a_worker_that_hangs(lab, pki):
     scene.assert_private()
 
 
-def test_interface_flaps(lab, pki):
+OWN = ("192.0.2.1/24", "2001:db8:0:2::1/64", "fe80::1/64")
+# What r1 loses, and how it returns. The kernel takes IPv6 addresses away with the link.
+LOST = {"link": (["link set eth0 down"],
+                 ["link set eth0 up", *(f"addr replace {a} dev eth0 nodad" for a in OWN[1:])]),
+        "addresses": ([f"addr del {a} dev eth0" for a in OWN],
+                      [f"addr add {a} dev eth0" + (" nodad" if ":" in a else "") for a in OWN])}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_lost_and_back(lab, pki, what):
+    """Our link or our own addresses go away and return, in quick succession or for a while: closed
+    without them, up with them."""
+    away, back = LOST[what]
     scene = Scene(lab, pki, *EVERY)
     scene.daemons().wait_up()
     for _ in range(3):
-        scene.a.ns.ip("link set eth0 down")
-        scene.a.ns.ip("link set eth0 up")
-        # The kernel takes IPv6 addresses away with the link.
-        scene.a.ns.ip("addr replace 2001:db8:0:2::1/64 dev eth0 nodad", "addr replace fe80::1/64 dev eth0 nodad")
+        scene.a.ns.ip(*away)
+        scene.a.ns.ip(*back)
     scene.wait_up(60)
-    scene.assert_private()
-
-
-def test_address_comes_back(lab, pki):
-    """Our own addresses go away and return: closed without them, up with them."""
-    scene = Scene(lab, pki, "v4", "v6")
-    scene.daemons().wait_up()
-    scene.a.ns.ip("addr del 192.0.2.1/24 dev eth0", "addr del 2001:db8:0:2::1/64 dev eth0")
+    scene.a.ns.ip(*away)
     for address in scene.side_b.addresses:
         scene.shim_a.ctl("reset", address)
         scene.daemon_a.wait_down(address)
     hold_for(lambda: not any(s.is_up for s in scene.daemon_a.sessions().values()), 2, "nothing comes up")
-    scene.a.ns.ip("addr add 192.0.2.1/24 dev eth0", "addr add 2001:db8:0:2::1/64 dev eth0 nodad")
+    scene.a.ns.ip(*back)
     scene.wait_up(60)
     scene.assert_private()
 

@@ -42,6 +42,11 @@ class Segment:
                 f" ttl {self.ttl}{marker} {self.head[:8].hex()}")
 
 
+def said_by(*addresses):
+    """Segments that one of these sent and that are more than a reset."""
+    return lambda s: s.src in addresses and (s.length > 0 or not s.flags & RST)
+
+
 def _parse(frame):
     """An Ethernet frame to a Segment, None when it is not TCP."""
     kind = frame[12:14]

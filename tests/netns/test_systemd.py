@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unit under a real systemd: what it starts, reloads, restarts and stops, with the wire watched."""
+
+import os
+import signal
+
+import pytest
+
+from harness.capture import SYN, said_by
+from harness.scene import EVERY, Scene, host
+from harness.systemd import SYSTEMD, Unit
+from harness.wait import wait_until
+
+pytestmark = pytest.mark.skipif(not SYSTEMD.exists(), reason="systemd is not installed")
+
+
+class Service(Scene):
+    """r1's botlsd is botlsd.service; r2's runs by itself."""
+
+    def __init__(self, lab, pki, *families, drop_in="", own_cgroups=False, **how):
+        super().__init__(lab, pki, *families, start=False, **how)
+        plain = self.shim_a
+        self.unit = Unit(self.a, plain.neighbors, pki.router(self.a), own_cgroups, drop_in)
+        self.side_a.shim = self.unit
+        self.unit.boot()
+
+    def up(self):
+        self.start_shims()
+        return self.daemons().wait_up()
+
+
+def test_start_and_stop(lab, pki):
+    service = Service(lab, pki, *EVERY)
+    unit = service.unit
+    verified = unit.container.run("systemd-analyze", "verify", "--man=no", "botlsd.service")
+    assert verified.stdout + verified.stderr == ""
+    # Without a configuration it is not started, and that is no failure.
+    unit.systemctl("start")
+    assert unit.properties("ActiveState", "ConditionResult") == {"ActiveState": "inactive", "ConditionResult": "no"}
+    service.up()
+    assert unit.properties("ActiveState", "WatchdogUSec") == {"ActiveState": "active", "WatchdogUSec": "30s"}
+    status = unit.container.path(f"/proc/{unit.show()['workers'][0]['pid']}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert fields["Uid"].split()[0] == unit.container.run("id", "-u", "botls").stdout.strip()
+    assert int(fields["CapBnd"], 16) == 0
+    service.assert_private()
+    unit.systemctl("stop")
+    assert unit.properties("ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
+    assert not unit.pins.exists()
+    assert not unit.socket.exists()
+    assert "Sanitizer" not in unit.log()
+
+
+def test_reload(lab, pki):
+    """systemctl reload says what botlsctl reload would."""
+    service = Service(lab, pki)
+    unit = service.unit
+    service.up()
+    since = service.since()
+    unit.neighbors["192.0.2.77"] = {"description": "another"}
+    unit.write_config()
+    unit.systemctl("reload")
+    assert unit.neighbor("192.0.2.77")["description"] == "another"
+    unit.neighbors["192.0.2.77"] = {"descripton": "misspelled"}
+    unit.write_config()
+    refused = unit.systemctl("reload", check=False)
+    assert refused.returncode != 0
+    assert "descripton" in unit.log()
+    assert unit.state() == "active"
+    assert unit.show()["generation"] == 2
+    assert service.since() == since
+    service.assert_private()
+
+
+@pytest.mark.parametrize("own_cgroups", [False, True], ids=["whole-tree", "own-cgroups"])
+def test_restart_stays_closed(lab, pki, own_cgroups):
+    """RestartKillSignal: what is programmed outlives the one that did it. The neighbor would have clear
+    text all the time: it has no botlsd, dials, and is dialled."""
+    service = Service(lab, pki, *EVERY, own_cgroups=own_cgroups)
+    unit = service.unit
+    service.up()
+    assert unit.show()["steering"] == ("route" if own_cgroups else "cgroup")
+    service.shim_b.stop()
+    service.wait_down()
+    before = {pin.name: pin.stat().st_ino for pin in unit.left_in_bpffs()}
+    assert before
+    for _ in range(3):
+        unit.systemctl("restart")
+        assert unit.systemctl("is-active").stdout.strip() == "active"
+    service.wait_dials(service.side_a, 1)
+    service.wait_dials(service.side_b, 1)
+    assert not service.is_any_up()
+    assert unit.log().count("stopping for a restart") == 3
+    assert "removing all" not in unit.log()
+    assert {pin.name: pin.stat().st_ino for pin in unit.left_in_bpffs()} == before
+    service.shim_b.start()
+    service.wait_up()
+    assert service.capture.find(src="192.0.2.2", dport=179, flags=SYN), "r2 dialled"
+    service.capture.assert_no_clear_text(port=None, is_leak=said_by(*map(host, service.side_a.addresses)))
+
+
+@pytest.mark.parametrize("how", ["killed", "hangs"])
+def test_it_comes_again(lab, pki, how):
+    """After a crash, and when the watchdog hears nothing."""
+    service = Service(lab, pki, *EVERY, drop_in="WatchdogSec=2")
+    unit = service.unit
+    service.up()
+    since = service.since()
+    os.kill(unit.main_pid(), signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    wait_until(lambda: unit.properties("NRestarts", "ActiveState") == {"NRestarts": "1", "ActiveState": "active"}, 30,
+               "systemd starts it again")
+    service.wait_renewed(since)
+    assert "removing all" not in unit.log()
+    service.assert_private()
