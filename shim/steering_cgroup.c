@@ -89,7 +89,10 @@ static const struct {
 
 static bool kernel_has(enum feature f)
 {
+	/* 0 suits every helper above: no context, no error. Linux 7.2 looks at what set_retval
+	 * gets. */
 	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = 0},
 		{.code = BPF_JMP | BPF_CALL, .imm = features[f].helper},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
 		{.code = BPF_JMP | BPF_EXIT},
