@@ -90,7 +90,7 @@ bench_src := $(wildcard bench/*.c)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
-scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh bench/* dist/* 2>/dev/null)
+scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh tests/vm/* bench/* dist/* 2>/dev/null)
 
 skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
 main_objs := shim/main.o shim/botlsctl.o provision/main.o
@@ -199,6 +199,15 @@ check-netns: all	## real daemons in throw-away network namespaces; needs root
 .PHONY: check-netns-san
 check-netns-san:	## the same with programs under address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
+
+# What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
+TESTS   ?= $(bpft_bin) $(foreach t,sock dial listener,$(BUILD)/tests/unit/test_$(t)) \
+           tests/netns/test_daemons.py
+vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
+.PHONY: check-vm
+check-vm: all $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
+	$(Q)tests/vm/run $(VM_ARGS) -- $(run_tests) $(filter-out tests/netns/% $(BUILD)/tests/bpf/%,$(vm_tests)) \
+		--root $(filter $(BUILD)/tests/bpf/%,$(vm_tests)) --netns $(filter tests/netns/%,$(vm_tests)) || [ $$? = 77 ]
 
 .PHONY: check-all
 check-all: all tests	## check, check-san and check-netns under one count

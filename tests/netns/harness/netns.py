@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 
+from .wait import SLOW
+
 FOLDER = "/run/netns"
 PREFIX = "botls-"
 CLONE_NEWNET = 0x40000000
@@ -34,7 +36,7 @@ class Namespace:
 
     def run(self, *argv, **options):
         options.setdefault("check", True)
-        options.setdefault("timeout", 30)
+        options.setdefault("timeout", 30 * SLOW)
         return subprocess.run(self.command(*argv), text=True, capture_output=True, **options)
 
     def ip(self, *lines):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for a condition instead of for a time."""
 
+import os
 import time
+
+# In a guest (tests/vm) the processor is emulated: everything takes longer.
+SLOW = 4 if os.environ.get("BOTLS_VM") else 1
 
 
 class Timeout(AssertionError):
@@ -13,10 +17,11 @@ class Hopeless(Exception):
 
 
 def wait_until(condition, deadline, what, interval=0.1):
-    """Polls condition() until it is true and returns its value; Timeout after `deadline` seconds.
+    """Polls condition() until it is true and returns its value; Timeout after `deadline` seconds (times SLOW).
 
     An exception in the condition counts as "not yet" and is named in the Timeout.
     """
+    deadline *= SLOW
     end = time.monotonic() + deadline
     while True:
         error = None
