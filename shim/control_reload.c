@@ -245,6 +245,18 @@ static bool same_listeners(const int *before, size_t n_before, const int *now, s
 	return n_before == n_now && memcmp(before, now, n_now * sizeof(*now)) == 0;
 }
 
+/* Workers have no secrets: that one of them is another, only control knows. */
+static void reset_rekeyed(struct control *c, const struct plan *p)
+{
+	for (size_t i = 0; i < p->n_items; i++) {
+		const struct plan_item *item = &p->items[i];
+
+		for (size_t k = 0; item->rekeys && item->resets && k < c->n_children; k++)
+			child_send(c->children[k], MSG_RESET, 0, item->after->name,
+				   strlen(item->after->name), -1);
+	}
+}
+
 static void commit(struct reload *r)
 {
 	struct control *c = r->control;
@@ -277,6 +289,7 @@ static void commit(struct reload *r)
 		if (!same)
 			control_give(c, c->children[i]);
 	}
+	reset_rekeyed(c, r->plan);
 	log_info("reloaded: %zu kept, %zu changed, %zu added, %zu dropped, %zu reset",
 		 r->plan->n_keep, r->plan->n_change, r->plan->n_add, r->plan->n_drop,
 		 r->plan->n_resets);

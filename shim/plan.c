@@ -61,6 +61,7 @@ static void compare_neighbor(struct plan_item *item)
 			continue;
 		item->action = PLAN_CHANGE;
 		item->resets |= resets(o, before, after);
+		item->rekeys |= conf_is_secret(o);
 		add_name(item->changed, sizeof(item->changed), o->name);
 	}
 	if (before->mode == MODE_OFF && after->mode == MODE_OFF)

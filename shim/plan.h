@@ -16,6 +16,7 @@ struct plan_item {
 		*before; /* NULL when added; borrowed from the old configuration */
 	const struct neighbor_config *after; /* NULL when dropped; borrowed from the new one */
 	bool resets;			     /* established sessions of this neighbor must end */
+	bool rekeys;	   /* a secret differs; who was not told secrets cannot see that */
 	char changed[160]; /* names of the options that differ, "mode, tls-port"; never values of
 			      secrets */
 };

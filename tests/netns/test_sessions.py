@@ -156,6 +156,17 @@ def test_outer_md5_refuses_another_key(lab, pki):
     scene.assert_private()
 
 
+def test_a_new_outer_md5_key_ends_the_session(lab, pki):
+    scene = Scene(lab, pki, options={"tcp-md5": "one"})
+    scene.daemons().wait_up()
+    since = scene.since()
+    for side in scene.sides:
+        side.shim.neighbors[scene.other(side).addresses[0]]["tcp-md5"] = "two"
+        side.shim.write_config()
+        assert side.shim.reload()["resets"] == 1
+    scene.wait_renewed(since)
+
+
 def test_bird_strict_bind(lab, pki):
     """Listening sockets bound to one address and one device."""
     scene = Scene(lab, pki)

@@ -244,6 +244,7 @@ static void values_of_secrets_are_not_named(void **state)
 	(void)state;
 	assert_int_equal(plan_make(old, new, &p), 0);
 	assert_string_equal(p->items[0].changed, "tcp-md5");
+	assert_true(p->items[0].rekeys);
 	plan_free(p);
 }
 
