@@ -201,8 +201,8 @@ check-netns-san:	## the same with programs under address and undefined-behaviour
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
-TESTS   ?= $(bpft_bin) $(foreach t,sock dial listener,$(BUILD)/tests/unit/test_$(t)) \
-           tests/netns/test_daemons.py
+TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
+           tests/netns/test_tcp_ao.py tests/netns/test_daemons.py
 vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
 .PHONY: check-vm
 check-vm: all $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."

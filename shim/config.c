@@ -100,6 +100,8 @@ static int load_globals(struct loader *l)
  * difference either. */
 static void derive(struct neighbor_config *n, bool check_address_is_set)
 {
+	static const char *const of_ao[] = {"tcp-ao-send-id", "tcp-ao-recv-id", "tcp-ao-algorithm",
+					    "tcp-ao-options"};
 	struct identity_config *id = &n->identity;
 
 	if (!check_address_is_set)
@@ -108,6 +110,10 @@ static void derive(struct neighbor_config *n, bool check_address_is_set)
 		conf_set_initial(config_option("fallback-after"), n);
 	if (!addr_is_prefix(&n->address))
 		n->max_sessions = HOST_SESSIONS;
+	for (size_t i = 0; n->ao.mode == AO_OFF && i < ARRAY_SIZE(of_ao); i++)
+		conf_set_initial(config_option(of_ao[i]), n);
+	if (n->ao.mode == AO_OFF)
+		conf_clear(config_option("tcp-ao-key"), n);
 }
 
 static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor_config *n)
@@ -147,6 +153,29 @@ static void report_duplicates(struct loader *l, struct neighbor_config *const *s
 	}
 }
 
+/* The kernel demands TCP-AO of everybody for whom it has a key. */
+static void report_shared_ao_keys(struct loader *l, struct neighbor_config *const *sorted, size_t n)
+{
+	const struct neighbor_config *const *list = (const void *)sorted;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_block *b = &l->blocks.items[sorted[i] - l->config->neighbors];
+		const struct neighbor_config *other;
+
+		if (sorted[i]->ao.mode == AO_OFF || sorted[i]->mode == MODE_OFF)
+			continue;
+		other = config_find_covered(list, n, i);
+		/* The same address twice has been complained about. */
+		if (other && !addr_equal(&other->address, &sorted[i]->address))
+			conf_problem(
+				l->problems, conf_place_of(b, "tcp-ao"),
+				"neighbor %s: the kernel would demand its TCP-AO key of "
+				"neighbor %s, too: give it an address of its own, or set tcp-ao "
+				"= off",
+				sorted[i]->name, other->name);
+	}
+}
+
 static int sort_neighbors(struct loader *l)
 {
 	struct config *c = l->config;
@@ -161,6 +190,7 @@ static int sort_neighbors(struct loader *l)
 		order[i] = &c->neighbors[i];
 	qsort(order, c->n_neighbors, sizeof(*order), compare_neighbors);
 	report_duplicates(l, order, c->n_neighbors);
+	report_shared_ao_keys(l, order, c->n_neighbors);
 	for (size_t i = 0; i < c->n_neighbors; i++)
 		sorted[i] = *order[i];
 	free(c->neighbors);

@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "spki.h"
+#include "tcp_ao.h"
 #include "util.h"
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 enum neighbor_mode { MODE_REQUIRED, MODE_PREFERRED, MODE_OFF };
 enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
+enum ao_mode { AO_OFF, AO_STATIC };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
 #define MD5_KEY_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
@@ -37,6 +39,15 @@ struct identity_config {
 	uint8_t (*pins)[SPKI_PIN_LEN];
 	size_t n_pins;
 	bool check_eku; /* require clientAuth/serverAuth when an EKU is present (default true) */
+};
+
+/* TCP-AO towards the neighbor: one key. */
+struct ao_config {
+	enum ao_mode mode;
+	char *key; /* NULL unless static; secret */
+	uint8_t send_id, recv_id;
+	enum tcp_ao_algorithm algorithm;
+	bool covers_options; /* default true */
 };
 
 struct neighbor_config {
@@ -60,6 +71,7 @@ struct neighbor_config {
 			       */
 	uint8_t ttl;	      /* outer TTL sent, 1..255, default 255 */
 	char *tcp_md5;	      /* outer TCP-MD5 key (RFC 2385) or NULL; secret */
+	struct ao_config ao;  /* never together with tcp_md5 */
 	char *inner_tcp_md5;  /* the daemon's own password, needed by steering = route only; secret
 			       */
 
@@ -106,8 +118,8 @@ typedef void config_report_fn(void *arg, const char *where, const char *text);
 
 /* Reads `path` and, beside it, neighbors.d/ *.conf in name order. Returns 0 and *ret_config (free
  * with config_free()), or -EINVAL after at least one report, or -errno when a file cannot be read
- * (reported too). Of the files that the configuration names only those of TCP-MD5 keys are read
- * here, not certificates. */
+ * (reported too). Of the files that the configuration names only those of TCP-MD5 and TCP-AO keys
+ * are read here, not certificates. */
 int config_load(const char *path, config_report_fn *report, void *arg, struct config **ret_config);
 
 /* The same from text that config_print() wrote; no file is opened (nor the user database:
@@ -140,6 +152,7 @@ int config_compare_addresses(const struct addr *a, const struct addr *b);
 const char *neighbor_mode_name(enum neighbor_mode m);
 const char *neighbor_role_name(enum neighbor_role r);
 const char *steering_kind_name(enum steering_kind k);
+const char *ao_algorithm_name(enum tcp_ao_algorithm a);
 
 /* True when every option that a session depends on is the same (all but description and origin). */
 bool neighbor_config_equal(const struct neighbor_config *a, const struct neighbor_config *b);

@@ -82,7 +82,7 @@ static void check_address(const struct neighbor_config *n, const struct conf_blo
 static void check_transport(const struct neighbor_config *n, const struct conf_block *b,
 			    const struct conf_block *globals, struct conf_problems *p)
 {
-	static const char *const keys[] = {"tcp-md5", "inner-tcp-md5"};
+	static const char *const keys[] = {"tcp-md5", "inner-tcp-md5", "tcp-ao-key"};
 
 	if (n->ttl_security && n->ttl != 255)
 		conf_problem(p, conf_place_of(b, conf_has(b, "ttl") ? "ttl" : "ttl-security"),
@@ -108,6 +108,35 @@ static void check_transport(const struct neighbor_config *n, const struct conf_b
 			conf_problem(p, conf_place_of(b, name),
 				     "%s and %s are both set: remove one", keys[i], name);
 	}
+}
+
+/* A key that no connection would carry, or a connection that would carry two. */
+static void check_ao(const struct neighbor_config *n, const struct conf_block *b,
+		     const struct conf_block *globals, struct conf_problems *p)
+{
+	const char *key = conf_has(b, "tcp-ao-key") ? "tcp-ao-key" : "tcp-ao-key-file";
+
+	if (n->ao.mode == AO_OFF) {
+		if (conf_has(b, key) && !conf_is_bad(b, globals, "tcp-ao"))
+			conf_problem(p, conf_place_of(b, key),
+				     "%s: nothing uses it: set tcp-ao = static, or remove it", key);
+		return;
+	}
+	if (n->tcp_md5)
+		conf_problem(p, conf_place_of(b, "tcp-ao"),
+			     "neighbor %s: tcp-ao and tcp-md5 exclude each other (RFC 5925, 1): "
+			     "remove tcp-md5, or set tcp-ao = off",
+			     n->name);
+	if (n->mode == MODE_PREFERRED)
+		conf_problem(p, conf_place_of(b, conf_has(b, "tcp-ao") ? "tcp-ao" : "mode"),
+			     "neighbor %s: in clear text the BGP daemon is reached without tcp-ao: "
+			     "set mode = required, or tcp-ao = off",
+			     n->name);
+	if (!n->ao.key && !conf_is_bad(b, globals, key) && !b->is_incomplete)
+		conf_problem(p, conf_place_of(b, "tcp-ao"),
+			     "neighbor %s: tcp-ao = static needs a key: set tcp-ao-key or "
+			     "tcp-ao-key-file",
+			     n->name);
 }
 
 static void check_missing(const struct neighbor_config *n, const struct conf_block *b,
@@ -162,6 +191,33 @@ void config_check_neighbor(const struct neighbor_config *n, const struct conf_bl
 	if (n->mode == MODE_OFF)
 		return;
 	check_identity(n, block, p);
+	check_ao(n, block, globals, p);
 	if (!block->is_incomplete && !globals->is_incomplete)
 		check_missing(n, block, globals, p);
+}
+
+/* As the kernel sees it: on whatever interface. */
+static bool covers(const struct neighbor_config *around, const struct neighbor_config *n)
+{
+	struct addr a = around->address;
+
+	memcpy(a.ifname, n->address.ifname, sizeof(a.ifname));
+	return a.prefixlen <= n->address.prefixlen && addr_contains(&a, &n->address);
+}
+
+const struct neighbor_config *config_find_covered(const struct neighbor_config *const *sorted,
+						  size_t n, size_t at)
+{
+	bool any_interface = addr_is_linklocal(&sorted[at]->address);
+
+	/* What a prefix covers follows it, if interfaces do not count. */
+	for (size_t i = any_interface ? 0 : at + 1; i < n; i++) {
+		if (i == at || sorted[i]->mode == MODE_OFF)
+			continue;
+		if (covers(sorted[at], sorted[i]))
+			return sorted[i];
+		if (!any_interface)
+			break;
+	}
+	return NULL;
 }

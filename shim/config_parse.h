@@ -16,4 +16,9 @@ void config_check_globals(const struct config *c, const struct conf_block *globa
 void config_check_neighbor(const struct neighbor_config *n, const struct conf_block *block,
 			   const struct conf_block *globals, struct conf_problems *p);
 
+/* A neighbor that is not off and whose address a kernel's key for the one at `at` would stand for,
+ * too; NULL: none. `sorted` is in the order of config_compare_addresses(). */
+const struct neighbor_config *config_find_covered(const struct neighbor_config *const *sorted,
+						  size_t n, size_t at);
+
 #endif

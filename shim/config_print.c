@@ -15,6 +15,8 @@ static bool counts(const struct conf_option *o, const struct neighbor_config *n)
 		return n->mode == MODE_PREFERRED;
 	if (!strcmp(o->name, "max-sessions"))
 		return addr_is_prefix(&n->address);
+	if (!strncmp(o->name, "tcp-ao-", 7))
+		return n->ao.mode != AO_OFF;
 	return true;
 }
 

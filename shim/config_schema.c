@@ -10,6 +10,12 @@ static const char *const mode_names[] = {
 static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
+static const char *const ao_mode_names[] = {[AO_OFF] = "off", [AO_STATIC] = "static"};
+static const char *const ao_algorithm_names[] = {
+	[TCP_AO_AES_128_CMAC_96] = "aes-128-cmac-96",
+	[TCP_AO_HMAC_SHA1_96] = "hmac-sha1-96",
+	[TCP_AO_HMAC_SHA256_96] = "hmac-sha256-96",
+};
 static const char *const steering_names[] = {
 	[STEERING_AUTO] = "auto", [STEERING_CGROUP] = "cgroup", [STEERING_ROUTE] = "route"};
 static const char *const level_names[] = {[CONFIG_LOG_ERROR] = "error",
@@ -101,6 +107,22 @@ static const struct conf_option options[] = {
 	{"tcp-md5-file", CONF_SECRET_FILE, NEIGHBOR(tcp_md5), PATH_LENGTH,
 	 .secret_max = MD5_KEY_MAX, .effect = EFFECT_RESET,
 	 .help = "file whose first line is the TCP-MD5 key"},
+	{"tcp-ao", CONF_ENUM, BOTH(ao.mode), NAMES(ao_mode_names), .effect = EFFECT_RESET,
+	 .initial = "off", .help = "whether connections to the neighbor carry TCP-AO"},
+	{"tcp-ao-key", CONF_SECRET, NEIGHBOR(ao.key), LENGTH(TCP_AO_SECRET_MAX),
+	 .effect = EFFECT_RESET, .help = "TCP-AO key towards the neighbor"},
+	{"tcp-ao-key-file", CONF_SECRET_FILE, NEIGHBOR(ao.key), PATH_LENGTH,
+	 .secret_max = TCP_AO_SECRET_MAX, .effect = EFFECT_RESET,
+	 .help = "file whose first line is the TCP-AO key"},
+	{"tcp-ao-send-id", CONF_NUMBER, BOTH(ao.send_id), RANGE(0, 255), .effect = EFFECT_RESET,
+	 .initial = "0", .help = "SendID of the TCP-AO key"},
+	{"tcp-ao-recv-id", CONF_NUMBER, BOTH(ao.recv_id), RANGE(0, 255), .effect = EFFECT_RESET,
+	 .initial = "0", .help = "RecvID of the TCP-AO key"},
+	{"tcp-ao-algorithm", CONF_ENUM, BOTH(ao.algorithm), NAMES(ao_algorithm_names),
+	 .effect = EFFECT_RESET, .initial = "aes-128-cmac-96",
+	 .help = "algorithm of the TCP-AO key"},
+	{"tcp-ao-options", CONF_BOOL, BOTH(ao.covers_options), .effect = EFFECT_RESET,
+	 .initial = "true", .help = "whether TCP-AO covers the other TCP options"},
 	{"inner-tcp-md5", CONF_SECRET, NEIGHBOR(inner_tcp_md5), LENGTH(MD5_KEY_MAX),
 	 .effect = EFFECT_RESET, .help = "TCP-MD5 key of the daemon's own configuration"},
 	{"inner-tcp-md5-file", CONF_SECRET_FILE, NEIGHBOR(inner_tcp_md5), PATH_LENGTH,
@@ -177,4 +199,9 @@ const char *neighbor_role_name(enum neighbor_role r)
 const char *steering_kind_name(enum steering_kind k)
 {
 	return steering_names[k];
+}
+
+const char *ao_algorithm_name(enum tcp_ao_algorithm a)
+{
+	return ao_algorithm_names[a];
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control_internal.h"
 
+#include "ao.h"
 #include "log.h"
 #include "messages.h"
 #include "notify.h"
@@ -408,6 +409,7 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 	    (r = check_credentials(c->now.config, c->now.files, NULL, log_problem, NULL)) < 0 ||
 	    (r = ctlserver_new(&ctl, &c->ctl, e)) < 0 || (r = start_workers(c, e)) < 0)
 		return r;
+	ao_report_refused(c->now.config, NULL, c->tls.has_ao, log_problem, NULL);
 	control_warn_expiry(c);
 	return timer_set_ms(c->audit, AUDIT_MS);
 }
@@ -522,6 +524,7 @@ int control_check(const struct config *config, config_report_fn *report, void *a
 			r = check_credentials(config, files, NULL, report, arg);
 		bad += r > 0 ? r : 0;
 	}
+	bad += ao_report_refused(config, NULL, ao_probe(), report, arg);
 	files_free(files);
 	return r < 0 ? r : bad ? -EINVAL : 0;
 }

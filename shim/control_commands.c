@@ -166,6 +166,22 @@ static void add_worker(struct gather *g, struct child *child, const struct ipc_m
  * --------------------------------------------------------------------------------------------------------------
  */
 
+/* What came to our port for the neighbor's key, besides what its sessions tell. */
+static void add_ao(struct control *c, struct jv *o, const struct neighbor_config *n)
+{
+	struct tcp_ao_status ao;
+	struct jv *l;
+
+	if (!jv_is_object(jv_get(o, "tcp_ao")) || tls_listeners_get_ao(&c->tls, n, &ao) < 0)
+		return;
+	l = jv_object_new();
+	jv_set_uint(l, "good", ao.good);
+	jv_set_uint(l, "bad", ao.bad);
+	jv_set_uint(l, "key_not_found", ao.key_not_found);
+	jv_set_uint(l, "required", ao.required);
+	jv_set(jv_get_mutable(o, "tcp_ao"), "listener", l);
+}
+
 /* What control knows better than any worker. */
 static void add_own_knowledge(struct control *c, struct jv *o, size_t at)
 {
@@ -175,6 +191,7 @@ static void add_own_knowledge(struct control *c, struct jv *o, size_t at)
 	jv_set_string(o, "name", c->now.config->neighbors[at].name);
 	if (p->own.family != AF_UNSPEC)
 		jv_set_string(o, "local_address", addr_format(&p->own, text));
+	add_ao(c, o, &c->now.config->neighbors[at]);
 	jv_set_bool(o, "fallback", p->allow_clear);
 	jv_set_uint(o, "clear_sessions",
 		    p->allow_clear ? steering_clear_count(c->steering,

@@ -8,6 +8,7 @@
  */
 #include "control_internal.h"
 
+#include "ao.h"
 #include "log.h"
 #include "messages.h"
 #include "notify.h"
@@ -168,6 +169,9 @@ static bool prepare(struct reload *r)
 
 		e = bad < 0 ? bad : bad > 0 ? -EINVAL : 0;
 	}
+	if (e == 0 &&
+	    ao_report_refused(r->next.config, c->now.config, c->tls.has_ao, on_problem, r))
+		e = -EINVAL;
 	if (e == 0)
 		e = plan_make(c->now.config, r->next.config, &r->plan);
 	if (e < 0) {

@@ -39,12 +39,12 @@ static const struct {
 	 "check the route to the neighbor, filters for its TLS port on the way, and that it is up"},
 	{"unreachable",
 	 "nothing answers on the neighbor's TLS port: is botlsd running there, does its "
-	 "tls-port equal our 'port', does a filter or tcp-md5 stand between"},
+	 "tls-port equal our 'port', does a filter, tcp-md5 or tcp-ao stand between"},
 	{"timeout",
 	 "the other end accepts TCP but does not finish the handshake: look at its log and "
 	 "load, and at the MTU of the path"},
 	{"refused", "our own configuration refuses it: see the text, then role, mode, remote-as, "
-		    "max-sessions or the certificate files"},
+		    "max-sessions, tcp-ao or the certificate files"},
 	{"memory", "this router is short of memory: see the log of botlsd"},
 };
 

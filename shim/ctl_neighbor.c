@@ -89,6 +89,44 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 		    text_time_expiry(jv_read_int(&tls, "not_after", 0), c->now, expiry));
 }
 
+static void print_ao_counts(const struct jv_cursor *ao, int indent, const char *label,
+			    const char *others)
+{
+	if (ao->value)
+		print_field(indent, label,
+			    "%" PRId64 " good, %" PRId64 " bad; %s%" PRId64
+			    " of an unknown id, %" PRId64 " without TCP-AO",
+			    jv_read_int(ao, "good", 0), jv_read_int(ao, "bad", 0), others,
+			    jv_read_int(ao, "key_not_found", 0), jv_read_int(ao, "required", 0));
+}
+
+static void print_session_ao(const struct jv_cursor *session)
+{
+	struct jv_cursor ao = jv_read_object(session, "tcp_ao");
+
+	if (!ao.value)
+		return;
+	text_print("  TCP-AO\n");
+	print_field(4, "Key in use", "SendID %" PRId64 ", RecvID %" PRId64,
+		    jv_read_int(&ao, "send_id", 0), jv_read_int(&ao, "recv_id", 0));
+	print_ao_counts(&ao, 4, "Segments", "");
+}
+
+static void print_ao(const struct jv_cursor *neighbor)
+{
+	struct jv_cursor ao = jv_read_object(neighbor, "tcp_ao");
+	struct jv_cursor listener = jv_read_object(&ao, "listener");
+
+	if (!ao.value)
+		return;
+	print_field(2, "TCP-AO", "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",
+		    jv_read_string(&ao, "algorithm", "?"), jv_read_int(&ao, "send_id", 0),
+		    jv_read_int(&ao, "recv_id", 0),
+		    jv_read_bool(&ao, "options", true) ? "TCP options covered"
+						       : "TCP options not covered");
+	print_ao_counts(&listener, 2, "At our port", "of all neighbors ");
+}
+
 static void print_open(const struct jv_cursor *stream)
 {
 	struct jv_cursor open = jv_read_object(stream, "open");
@@ -143,6 +181,7 @@ static void print_session(const struct ctl *c, const struct jv_cursor *session)
 		    jv_read_string(session, "local", "?"), jv_read_int(session, "local_port", 0),
 		    jv_read_string(session, "peer", "?"), jv_read_int(session, "peer_port", 0),
 		    strcmp(transport, "clear") == 0 ? "CLEAR TEXT" : transport);
+	print_session_ao(session);
 	print_tls(c, session);
 	print_stream(session, "in", "BGP in, from the neighbor");
 	print_stream(session, "out", "BGP out, from our daemon");
@@ -177,6 +216,7 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 		print_field(2, "Our certificate", "expires %s",
 			    text_time_expiry(jv_read_int(neighbor, "certificate_expires", 0),
 					     c->now, expiry));
+	print_ao(neighbor);
 	print_counts(neighbor, "counters", 2, "Counters");
 }
 

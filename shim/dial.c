@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dial.h"
 
+#include "ao.h"
 #include "botls/botls.h"
 #include "sock.h"
 
@@ -26,6 +27,25 @@ static int set_options(int fd, const struct neighbor_config *n, const struct add
 	return 0;
 }
 
+static int set_ao(int fd, const struct neighbor_config *n, const struct addr *peer,
+		  struct errtext *e)
+{
+	struct tcp_ao_key key = ao_key(n);
+	const char *why = NULL;
+	int r;
+
+	if (!ao_is_wanted(n))
+		return 0;
+	r = tcp_ao_add_key(fd, peer, &key);
+	if (r == -ENOPROTOOPT)
+		why = ao_refusal(n, false);
+	else if (r == -ENOENT)
+		why = "the kernel lacks the algorithm";
+	if (r < 0)
+		return errtext_set(e, r, "cannot set tcp-ao: %s", why ? why : strerror(-r));
+	return 0;
+}
+
 int dial_outer(struct steering *s, const struct neighbor_config *n, const struct message_want *want,
 	       int *ret_fd, struct errtext *e)
 {
@@ -42,6 +62,9 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 	r = set_options(fd, n, &want->peer);
 	if (r < 0)
 		return errtext_set(e, r, "cannot set the TCP options: %s", strerror(-r));
+	r = set_ao(fd, n, &want->peer, e);
+	if (r < 0)
+		return r;
 	len = addr_to_sockaddr(&want->peer, port, &ss);
 	if (len < 0)
 		return errtext_set(e, len, "interface %s does not exist", want->peer.ifname);
@@ -83,6 +106,7 @@ int tls_listeners_open(uint16_t port, struct tls_listeners *ret, struct errtext 
 						 : "");
 		}
 	}
+	l.has_ao = tcp_ao_probe(l.fds[0]) == 0;
 	*ret = l;
 	return 0;
 }
@@ -94,12 +118,8 @@ void tls_listeners_close(struct tls_listeners *l)
 	l->n = 0;
 }
 
-static const char *key_of(const struct neighbor_config *n)
-{
-	return n->mode == MODE_OFF ? NULL : n->tcp_md5;
-}
-
-static int set_key(struct tls_listeners *l, const struct addr *peer, const char *key)
+/* The listener that serves the peer, or -1. */
+static int listener_of(const struct tls_listeners *l, const struct addr *peer)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		int domain = 0;
@@ -107,29 +127,63 @@ static int set_key(struct tls_listeners *l, const struct addr *peer, const char 
 
 		if (getsockopt(l->fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 		    domain == peer->family)
-			return sock_set_tcp_md5(l->fds[i], peer, key);
+			return l->fds[i];
 	}
-	return -EAFNOSUPPORT;
+	return -1;
 }
 
+static const char *md5_of(const struct neighbor_config *n)
+{
+	return n && n->mode != MODE_OFF ? n->tcp_md5 : NULL;
+}
+
+/* Takes away what `now` (may be NULL) does not have. A TCP-AO key cannot be changed in its place,
+ * and never stands beside a TCP-MD5 key. */
+static void drop_keys(struct tls_listeners *l, const struct neighbor_config *before,
+		      const struct neighbor_config *now)
+{
+	int fd = listener_of(l, &before->address);
+	struct tcp_ao_key key = ao_key(before);
+
+	if (md5_of(before) && !md5_of(now))
+		sock_set_tcp_md5(fd, &before->address, NULL);
+	if (l->has_ao && ao_is_wanted(before) && !ao_is_same(before, now))
+		tcp_ao_delete_key(fd, &before->address, &key);
+}
+
+static int add_keys(struct tls_listeners *l, const struct neighbor_config *before,
+		    const struct neighbor_config *now)
+{
+	int fd = listener_of(l, &now->address), r = 0;
+	struct tcp_ao_key key = ao_key(now);
+
+	if (!md5_of(now) && !ao_is_wanted(now))
+		return 0;
+	if (fd < 0)
+		return -EAFNOSUPPORT;
+	if (md5_of(now))
+		r = sock_set_tcp_md5(fd, &now->address, md5_of(now));
+	if (r == 0 && l->has_ao && ao_is_wanted(now) && !ao_is_same(before, now))
+		r = tcp_ao_add_key(fd, &now->address, &key);
+	return r;
+}
+
+/* Between the two steps a neighbor whose TCP-AO key changes has none: what it sends without one is
+ * caught by ao_check(). */
 static int switch_keys(struct tls_listeners *l, const struct config *old, const struct config *new,
 		       const struct neighbor_config **ret_failed)
 {
+	for (size_t i = 0; old && i < old->n_neighbors; i++)
+		drop_keys(l, &old->neighbors[i],
+			  new ? config_neighbor(new, old->neighbors[i].name) : NULL);
 	for (size_t i = 0; new &&i < new->n_neighbors; i++) {
 		const struct neighbor_config *n = &new->neighbors[i];
-		int r = key_of(n) ? set_key(l, &n->address, key_of(n)) : 0;
+		int r = add_keys(l, old ? config_neighbor(old, n->name) : NULL, n);
 
 		if (r < 0) {
 			*ret_failed = n;
 			return r;
 		}
-	}
-	for (size_t i = 0; old && i < old->n_neighbors; i++) {
-		const struct neighbor_config *n = &old->neighbors[i];
-		const struct neighbor_config *now = new ? config_neighbor(new, n->name) : NULL;
-
-		if (key_of(n) && !(now && key_of(now)))
-			set_key(l, &n->address, NULL);
 	}
 	return 0;
 }
@@ -138,11 +192,33 @@ int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 			   const struct config *new, struct errtext *e)
 {
 	const struct neighbor_config *failed;
+	const char *why = NULL;
 	int r = switch_keys(l, old, new, &failed);
 
 	if (r == 0)
 		return 0;
 	switch_keys(l, new, old, &(const struct neighbor_config *){NULL});
-	return errtext_set(e, r, "neighbor %s: cannot set tcp-md5: %s%s", failed->name,
-			   strerror(-r), r == -ENOMEM ? " (raise sysctl net.core.optmem_max)" : "");
+	if (r == -ENOMEM)
+		why = "out of memory (raise sysctl net.core.optmem_max)";
+	else if (r == -ENOENT)
+		why = "the kernel lacks the algorithm";
+	return errtext_set(e, r, "neighbor %s: cannot set %s: %s", failed->name,
+			   ao_is_wanted(failed) ? "tcp-ao" : "tcp-md5", why ? why : strerror(-r));
+}
+
+int tls_listeners_get_ao(const struct tls_listeners *l, const struct neighbor_config *n,
+			 struct tcp_ao_status *ret)
+{
+	struct tcp_ao_key key = ao_key(n);
+	struct tcp_ao_status status;
+	int fd = listener_of(l, &n->address), r;
+
+	if (!l->has_ao || !ao_is_wanted(n) || fd < 0)
+		return -ENOENT;
+	r = tcp_ao_get_status(fd, &status);
+	if (r == 0)
+		r = tcp_ao_get_counts(fd, &n->address, &key, &status.good, &status.bad);
+	if (r == 0)
+		*ret = status;
+	return r;
 }

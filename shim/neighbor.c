@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "neighbor_internal.h"
 
+#include "ao.h"
 #include "sock.h"
 
 #include <errno.h>
@@ -394,12 +395,18 @@ void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct
 			   uint16_t port, const struct addr *own)
 {
 	struct session_params p = {.id = id, .own = *own, .peer = *peer, .peer_port = port};
+	struct errtext e;
 
 	/* The listener serves all neighbors, so what is this one's alone is set now; the guard has
 	 * checked the TTL of the packets that came before (steering.h). */
 	if (sock_set_ttl(fd, n->config->ttl) < 0 ||
 	    (n->config->ttl_security && sock_set_min_ttl(fd, 256 - n->config->ttl_security) < 0)) {
 		refuse(n, fd, SESSION_IN, "cannot set the TTL of the connection");
+		return;
+	}
+	/* It may have come before the listener had the key. */
+	if (ao_check(fd, n->config, &e) < 0) {
+		refuse(n, fd, SESSION_IN, e.text);
 		return;
 	}
 	begin(n, &p, fd, SESSION_IN);

@@ -2,6 +2,8 @@
 /* The status of a neighbor as JSON: docs/control-protocol.md. */
 #include "neighbor_internal.h"
 
+#include "ao.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 
@@ -87,6 +89,31 @@ static struct jv *tls_json(const struct tls_info *t)
 	return r ? (jv_free(o), NULL) : o;
 }
 
+static struct jv *ao_json(const struct tcp_ao_status *ao)
+{
+	struct jv *o = jv_object_new();
+	int r = jv_set_uint(o, "send_id", ao->send_id);
+
+	r |= jv_set_uint(o, "recv_id", ao->recv_id);
+	r |= jv_set_uint(o, "good", ao->good);
+	r |= jv_set_uint(o, "bad", ao->bad);
+	r |= jv_set_uint(o, "key_not_found", ao->key_not_found);
+	r |= jv_set_uint(o, "required", ao->required);
+	return r ? (jv_free(o), NULL) : o;
+}
+
+/* What is configured; never the key. */
+static struct jv *ao_config_json(const struct ao_config *ao)
+{
+	struct jv *o = jv_object_new();
+	int r = jv_set_string(o, "algorithm", ao_algorithm_name(ao->algorithm));
+
+	r |= jv_set_uint(o, "send_id", ao->send_id);
+	r |= jv_set_uint(o, "recv_id", ao->recv_id);
+	r |= jv_set_bool(o, "options", ao->covers_options);
+	return r ? (jv_free(o), NULL) : o;
+}
+
 static struct jv *session_json(struct session *s, unsigned worker)
 {
 	struct jv *o = jv_object_new();
@@ -110,6 +137,8 @@ static struct jv *session_json(struct session *s, unsigned worker)
 	r |= jv_set_string(o, "transport", i.state == SESSION_CLEAR ? "clear" : "tls");
 	if (i.has_tls)
 		r |= jv_set(o, "tls", tls_json(&i.tls));
+	if (i.has_ao)
+		r |= jv_set(o, "tcp_ao", ao_json(&i.ao));
 	r |= jv_set(o, "in", stream_json(i.in));
 	r |= jv_set(o, "out", stream_json(i.out));
 	return r ? (jv_free(o), NULL) : o;
@@ -207,6 +236,8 @@ static int set_config(struct jv *o, const struct neighbor_config *c)
 	r |= jv_set_uint(o, "tls_port", c->tls_port);
 	if (c->remote_as)
 		r |= jv_set_uint(o, "remote_as", c->remote_as);
+	if (ao_is_wanted(c))
+		r |= jv_set(o, "tcp_ao", ao_config_json(&c->ao));
 	return r;
 }
 

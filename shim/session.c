@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session_internal.h"
 
+#include "ao.h"
 #include "sock.h"
 #include "transport.h"
 
@@ -249,7 +250,8 @@ static void begin_tls(struct session *s, enum tls_side side)
 static void on_deadline(void *arg)
 {
 	struct session *s = arg;
-	char text[128];
+	bool is_connecting = s->state == SESSION_CONNECTING;
+	char text[256];
 
 	if (s->is_confirming) {
 		verified(s);
@@ -259,11 +261,14 @@ static void on_deadline(void *arg)
 		session_end(s, "the daemon did not accept the connection in time");
 		return;
 	}
-	snprintf(text, sizeof(text), "%s not finished within %u s",
-		 s->state == SESSION_CONNECTING ? "TCP connection" : "TLS handshake",
-		 s->config->handshake_timeout);
-	failed(s, s->state == SESSION_CONNECTING ? TLS_REASON_UNREACHABLE : TLS_REASON_TIMEOUT,
-	       text);
+	/* A key that does not fit is answered with silence. */
+	snprintf(text, sizeof(text), "%s not finished within %u s%s",
+		 is_connecting ? "TCP connection" : "TLS handshake", s->config->handshake_timeout,
+		 is_connecting && ao_is_wanted(s->config)
+			 ? "; with tcp-ao that may also be a key, id, algorithm or tcp-ao-options "
+			   "that the neighbor does not have"
+			 : "");
+	failed(s, is_connecting ? TLS_REASON_UNREACHABLE : TLS_REASON_TIMEOUT, text);
 }
 
 static void on_outer(void *arg, unsigned events)
@@ -466,6 +471,7 @@ void session_close(struct session *s, const char *why)
 void session_get_info(struct session *s, struct session_info *ret)
 {
 	struct transport *outer;
+	int fd;
 
 	*ret = (struct session_info){
 		.id = s->id,
@@ -482,6 +488,9 @@ void session_get_info(struct session *s, struct session_info *ret)
 		.out = &s->out,
 	};
 	outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
+	fd = outer ? outer->fd : s->outer_fd;
+	ret->has_ao = s->config && ao_is_wanted(s->config) && fd >= 0 &&
+		      tcp_ao_get_status(fd, &ret->ao) == 0;
 	if (outer && transport_get_tls(outer)) {
 		ret->has_tls = true;
 		tls_get_info(transport_get_tls(outer), &ret->tls);

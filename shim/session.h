@@ -19,6 +19,7 @@
 #include "bgp.h"
 #include "config.h"
 #include "loop.h"
+#include "tcp_ao.h"
 #include "tls.h"
 
 enum session_direction { SESSION_OUT, SESSION_IN };
@@ -93,8 +94,9 @@ struct session_info {
 	int64_t since, established_since; /* seconds since the epoch; 0: not yet */
 	const struct addr *own, *peer;
 	uint16_t own_port, peer_port; /* of the outer connection; 0 unknown */
-	bool has_tls;
+	bool has_tls, has_ao;
 	struct tls_info tls;
+	struct tcp_ao_status ao;
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker.h"
 
+#include "ao.h"
 #include "botls/botls.h"
 #include "ipc.h"
 #include "listener.h"
@@ -305,10 +306,17 @@ static int make_identities(struct worker *w, const struct batch *b, struct ident
 {
 	struct credentials *credentials = NULL;
 	int r = credentials_new(w->keylog_fd >= 0 ? on_keylog : NULL, w, &credentials);
+	bool has_ao = b->n_tls && tcp_ao_probe(b->tls_fds[0]) == 0;
 
 	for (size_t i = 0; r == 0 && i < b->config->n_neighbors; i++) {
+		const char *refusal = ao_refusal(&b->config->neighbors[i], has_ao);
+
 		if (b->config->neighbors[i].mode == MODE_OFF)
 			continue;
+		if (refusal) {
+			errtext_set(&ids[i].error, 0, "%s", refusal);
+			continue;
+		}
 		/* A bad certificate is the neighbor's trouble, not the batch's: control has judged
 		 * it already. */
 		r = credentials_get(credentials, b->files, &b->config->neighbors[i], &ids[i].ctx,

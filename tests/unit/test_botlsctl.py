@@ -275,6 +275,19 @@ def test_show_neighbor_in_clear_text(ctl):
     assert "Certificate of the neighbor" not in out
 
 
+def test_tcp_ao_is_shown(ctl):
+    counts = {"good": 21, "bad": 2, "key_not_found": 3, "required": 4}
+    configured = {"algorithm": "hmac-sha1-96", "send_id": 7, "recv_id": 255, "options": False, "listener": counts}
+    one = dict(UP, tcp_ao=configured, sessions=[session(tcp_ao={"send_id": 7, "recv_id": 255, **counts})])
+    out = ctl("show", "neighbor", "192.0.2.2", answer=show(one)).stdout
+    assert "TCP-AO            hmac-sha1-96, SendID 7, RecvID 255, TCP options not covered\n" in out
+    assert "At our port       21 good, 2 bad; of all neighbors 3 of an unknown id, 4 without TCP-AO\n" in out
+    assert "  TCP-AO\n    Key in use      SendID 7, RecvID 255\n" \
+           "    Segments        21 good, 2 bad; 3 of an unknown id, 4 without TCP-AO\n" in out
+    del configured["listener"]
+    assert "At our port" not in ctl("show", "neighbor", "192.0.2.2", answer=show(one)).stdout
+
+
 def test_framing_error_is_shown(ctl):
     s = session(**{"in": stream(64500, "192.0.2.2", framing_error="length 5 is under 19")})
     out = ctl("show", "neighbor", "192.0.2.2", answer=show(dict(UP, sessions=[s]))).stdout

@@ -199,6 +199,27 @@ static void roles(void **state)
 	close(a);
 }
 
+/* A connection that should carry TCP-AO and does not, whether the kernel could or not. */
+static void tcp_ao_is_demanded(void **state)
+{
+	struct play *p = *state;
+	struct jv *status;
+	int fd;
+
+	p->config.ao.mode = AO_STATIC;
+	p->config.ao.key = (char *)"never shown";
+	p->config.ao.send_id = 7;
+	begin(p);
+	fd = neighbor_connects(p);
+	assert_true(was_reset(fd));
+	close(fd);
+	assert_int_equal(neighbor_sessions(p->n), 0);
+	status = neighbor_status(p->n, 0);
+	assert_non_null(strstr(last_text(status), "no TCP-AO"));
+	assert_int_equal(jv_get_int(jv_get(status, "tcp_ao"), "send_id", -1), 7);
+	jv_free(status);
+}
+
 static void sessions_are_capped(void **state)
 {
 	struct play *p = *state;
@@ -286,6 +307,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(roles),
+		T(tcp_ao_is_demanded),
 		T(sessions_are_capped),
 		T(required_never_falls_back),
 		T(preferred_falls_back_and_returns),

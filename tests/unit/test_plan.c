@@ -123,6 +123,8 @@ static void check_change(const char *before, const char *after, const char *chan
 	plan_free(p);
 }
 
+#define AO "tcp-ao = static tcp-ao-key = x"
+
 static void changes_that_reset(void **state)
 {
 	(void)state;
@@ -139,6 +141,13 @@ static void changes_that_reset(void **state)
 	check_change("", "tcp-md5 = x", "tcp-md5", true);
 	check_change("tcp-md5 = x", "tcp-md5 = y", "tcp-md5", true);
 	check_change("inner-tcp-md5 = x", "", "inner-tcp-md5", true);
+	check_change("", AO, "tcp-ao, tcp-ao-key", true);
+	check_change("tcp-md5 = x", AO, "tcp-md5, tcp-ao, tcp-ao-key", true);
+	check_change(AO, "tcp-ao = static tcp-ao-key = y", "tcp-ao-key", true);
+	check_change(AO, AO " tcp-ao-send-id = 1 tcp-ao-recv-id = 1",
+		     "tcp-ao-send-id, tcp-ao-recv-id", true);
+	check_change(AO, AO " tcp-ao-algorithm = hmac-sha1-96", "tcp-ao-algorithm", true);
+	check_change(AO, AO " tcp-ao-options = false", "tcp-ao-options", true);
 	check_change("", "pins = " PIN_A, "check-address, pins", true);
 	check_change("pins = " PIN_A, "pins = " PIN_B, "pins", true);
 	check_change("pins = { " PIN_A ", " PIN_B " }", "pins = " PIN_A, "pins", true);

@@ -33,6 +33,7 @@ class Segment:
     has_marker: bool
     head: bytes
     has_md5: bool = False
+    has_ao: bool = False
     ttl: int = 0
 
     def __str__(self):
@@ -66,8 +67,9 @@ def _parse(frame):
     sport, dport = struct.unpack("!HH", frame[header:header + 4])
     data = header + (frame[header + 12] >> 4) * 4
     payload = frame[data:max(end, data)] if end > data else b""
+    options = frame[header + 20:data]
     return Segment(src, sport, dst, dport, frame[header + 13], len(payload), MARKER in payload,
-                   payload[:32], _has_option(frame[header + 20:data], 19), ttl)
+                   payload[:32], _has_option(options, 19), _has_option(options, 29), ttl)
 
 
 def _has_option(options, kind):

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP-AO (RFC 5925, RFC 5926) on sockets: keys, which of them is in use, counters. All functions
+ * return 0 or -errno, and own neither descriptors nor secrets. -ENOPROTOOPT: this kernel has none.
+ *
+ * A key belongs to a peer, a host or a prefix. On a listening socket it makes TCP-AO mandatory for
+ * that peer: the kernel drops its other segments in silence, and those of a wrong secret, too. Keys
+ * can be given to a socket that is not connected, or whose connection has TCP-AO already.
+ */
+#ifndef BOTLS_TCP_AO_H
+#define BOTLS_TCP_AO_H
+
+#include "addr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TCP_AO_SECRET_MAX 80 /* bytes */
+
+/* For an operator who has to look for another kernel. */
+#define TCP_AO_KERNEL "Linux 6.7 or later with CONFIG_TCP_AO"
+
+/* MAC and, of the same name, key derivation function (RFC 5926, 3.1.1 and 3.2). The last one is not
+ * in RFC 5926. All MACs have 96 bits. */
+enum tcp_ao_algorithm { TCP_AO_AES_128_CMAC_96, TCP_AO_HMAC_SHA1_96, TCP_AO_HMAC_SHA256_96 };
+
+/* A master key tuple (RFC 5925, 3.1). */
+struct tcp_ao_key {
+	uint8_t send_id, recv_id;
+	enum tcp_ao_algorithm algorithm;
+	bool covers_options; /* the MAC covers the other TCP options too */
+	const char *secret;  /* 1 to 80 bytes */
+};
+
+/* Of any TCP socket: does this kernel have it? -ENOPROTOOPT: no. */
+int tcp_ao_probe(int fd);
+
+/* -EINVAL: the secret is empty or too long, or it is not a key for this socket's peer; -EEXIST: the
+ * socket has a key with one of these ids for an address in common; -EKEYREJECTED: it has a TCP-MD5
+ * key for it; -ENOENT: the kernel lacks the algorithm; -ENOMEM: sysctl net.core.optmem_max. */
+int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
+/* The one with these ids. -ENOENT: there is none. */
+int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
+
+struct tcp_ao_status {
+	uint8_t send_id, recv_id; /* the key we send with, the one we ask the peer for; 0 on a
+				     listening socket */
+	/* Segments received: the MAC was right or wrong, no key had their KeyID, they carried no
+	 * TCP-AO. Those that led to an accepted connection count on the listening socket. */
+	uint64_t good, bad, key_not_found, required;
+};
+/* -ENOENT: the socket, or its connection, has no TCP-AO. */
+int tcp_ao_get_status(int fd, struct tcp_ao_status *ret);
+
+/* Segments that came for the key with these ids. -ENOENT: there is none. */
+int tcp_ao_get_counts(int fd, const struct addr *peer, const struct tcp_ao_key *key,
+		      uint64_t *ret_good, uint64_t *ret_bad);
+
+#endif
