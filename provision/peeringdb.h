@@ -8,7 +8,7 @@
  * themselves as members; at most 32 MB). An answer that cannot be had is an error and never "not
  * registered": while the API fails, what it said up to 7 days ago is used, which peeringdb_notice()
  * tells. That nothing is registered for a network is an answer; an exchange without prefixes is
- * none.
+ * none. A dump counts as complete: who is not in it has no address.
  */
 #ifndef BOTLS_PEERINGDB_H
 #define BOTLS_PEERINGDB_H
