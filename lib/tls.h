@@ -160,4 +160,10 @@ int tls_export(struct tls *t, const char *label, const void *context, size_t con
 /* base64 of the pin of the first certificate in PEM text (for tools); -EINVAL with *e. */
 int tls_pin_of_pem(const struct tls_blob *pem, char ret[48], struct errtext *e);
 
+#define TLS_SHA256_LEN	   32
+#define TLS_SHA256_HEX_LEN 65 /* lower case digits and the final 0 */
+/* 0, or -EIO when the library refuses. */
+int tls_sha256(const void *data, size_t len, uint8_t ret[static TLS_SHA256_LEN]);
+int tls_sha256_hex(const void *data, size_t len, char ret[static TLS_SHA256_HEX_LEN]);
+
 #endif

@@ -10,6 +10,7 @@
  *	tls_cert.c	one certificate in words and as a pin
  *	tls_pem.c	PEM text to OpenSSL objects
  *	tls_reason.c	errors and alerts in words
+ *	tls_digest.c	SHA-256, of anything
  */
 #ifndef BOTLS_TLS_INTERNAL_H
 #define BOTLS_TLS_INTERNAL_H
