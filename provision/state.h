@@ -10,11 +10,18 @@
 #include "api.h"
 #include "mapping.h"
 
+#define STATE_OWNED_MAX 20000
+#define STATE_ASKED_MAX 20000
+/* Seconds after which what a server refused or never answered is forgotten. */
+#define STATE_ASKED_KEEP ((int64_t)90 * 24 * 3600)
+#define STATE_KEPT	 10 /* generations */
+
 enum phase {
 	PHASE_ACTIVE,
 	PHASE_DRAINING, /* graceful shutdown (RFC 8326) */
 	PHASE_SHUT,	/* administratively shut down */
-	PHASE_GONE,	/* nothing of it is configured any more; the peer is still to be told */
+	PHASE_GONE,	/* nothing of it is configured any more; the server is to be told (tell), or
+			 * has been told and may go on listing it for some time */
 };
 const char *phase_name(enum phase p);
 
@@ -62,24 +69,28 @@ struct state {
 };
 
 /* Makes the folder (0700) when needed. `write`: takes the lock, -EBUSY with who holds it in *e when
- * somebody else does. A file that cannot be read or understood is an error, never an empty state.
- */
+ * somebody else does; reading works all the same. A file that cannot be read or understood, belongs
+ * to somebody else, or is missing or older although generations of texts are there, is an error and
+ * never an empty state. */
 struct state_store;
 int state_open(const char *folder, bool write, struct state_store **ret, struct state *ret_state,
 	       struct errtext *e);
+/* Replaces state.json: all of it or nothing. -EPERM unless it was opened for writing. */
 int state_save(struct state_store *st, const struct state *s, struct errtext *e);
 void state_close(struct state_store *st);
-void state_done(struct state *s); /* wipes secrets */
+void state_wipe(struct state *s); /* wipes secrets */
 
 struct owned *state_owned(struct state *s, const char *neighbor);
 /* The newest entry about the session between these two addresses of that server; NULL. */
 struct asked *state_asked(struct state *s, const char *server, const struct record *r);
 int owned_copy(const struct owned *o, struct owned *ret); /* -ENOMEM */
 void owned_done(struct owned *o);
-int state_add_asked(struct state *s,
-		    const struct asked *a); /* replaces what is about the same session */
+/* Replaces what is about the same session of that server, and drops what is stale at a->when. Old
+ * pointers to entries are then invalid. -E2BIG, -ENOMEM. */
+int state_add_asked(struct state *s, const struct asked *a);
 
-/* The last good text of each target, for going back; the newest ten generations are kept. */
+/* The last good text of each target: generations/N/TARGET in the folder, mode 0600, for a human to
+ * go back to; the newest ten generations are kept. */
 int state_keep_text(struct state_store *st, uint64_t generation, const char *target,
 		    const char *text, struct errtext *e);
 
