@@ -24,19 +24,21 @@ struct apply {
 	 * may be told in one call. */
 	void (*tell)(void *arg, const char *server, const char *const *session_ids, size_t n,
 		     bool *ret_confirmed);
-	void (*progress)(void *arg, const char *text);
-	int (*wait_ms)(void *arg, uint64_t ms); /* -ECANCELED: give up (and go back) */
+	void (*progress)(void *arg, const char *text); /* may be NULL */
+	int (*wait_ms)(void *arg, uint64_t ms);	       /* -ECANCELED: give up (and go back) */
 	int64_t (*now)(void *arg);
 	void *arg;
 };
 
 struct apply_result {
-	bool is_done;	     /* everything is as planned */
+	bool is_done; /* everything is as planned; what a server has not confirmed is tried again */
 	bool is_rolled_back; /* something failed, and all is as it was before */
 	bool is_broken;	     /* going back failed too: what is where is in the text */
 	char text[512];	     /* what failed, in which target, what to do */
 };
-/* 0, or -errno with the result filled. */
+/* 0, or -errno with the result filled: nothing was changed, unless it says is_done (then only the
+ * audit log could not be written), is_rolled_back or is_broken. A plan without changes saves what
+ * was seen, and no more. */
 int apply_plan(struct apply *a, const struct plan *p, struct apply_result *ret);
 
 #endif
