@@ -149,6 +149,9 @@ $(BUILD)/san/%.o: %.c $(BUILD)/.flags | $(skels)
 $(BUILD)/fuzz/%.o: %.c $(BUILD)/.flags | $(skels)
 	$(call say,CC fuzz,$<)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The templates are inside of this one.
+$(foreach s,obj san fuzz,$(BUILD)/$(s)/provision/template_builtin.o): $(wildcard provision/templates/*.tmpl)
+
 $(unit_bin) $(bpft_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
