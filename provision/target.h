@@ -13,6 +13,8 @@
 #include "state.h"
 
 struct target;
+/* `s` and `d` must outlive it. -ENOENT and so on when the operator's template cannot be read, or
+ * there is no such group. */
 int target_new_shim(const struct settings *s, struct target **ret);
 int target_new_daemon(const struct settings *s, const struct daemon_settings *d,
 		      struct target **ret, struct errtext *e);
@@ -34,8 +36,9 @@ int target_read(const struct target *t, char **ret_text, struct errtext *e);
 
 /* Puts the text in place. */
 int target_write(struct target *t, const char *text, struct errtext *e);
-/* Does the program accept its configuration with what is in the file? botlsd -n, bird -p, FRR's
- * vtysh -C (whose exit status says nothing: its output is read). -EINVAL with its complaint. */
+/* Does the program accept its configuration with what is in the file, and does that take the file
+ * in? botlsd -n, bird -p, FRR's vtysh -C (it knows words and not what they mean: what is wrong in
+ * another way is found by target_load()). -EINVAL with its complaint. */
 int target_check(struct target *t, struct errtext *e);
 /* Makes the running program follow the file. `before` is the text that it follows now (NULL:
  * unknown or none). -ENOTCONN when the program does not run. */
