@@ -87,6 +87,7 @@ bpft_src  := $(wildcard tests/bpf/test_*.c)
 help_src  := $(filter-out $(unit_src) $(bpft_src),$(wildcard tests/unit/*.c tests/bpf/*.c))
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src := $(wildcard bench/*.c)
+tool_src  := $(wildcard tests/netns/*.c)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
@@ -104,6 +105,7 @@ san_bin  := $(unit_src:%.c=$(BUILD)/san/%)
 replay_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/san/replay/%)
 fuzz_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 bench_bin := $(bench_src:%.c=$(BUILD)/%)
+tool_bin  := $(tool_src:%.c=$(BUILD)/%)
 unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
 bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
 netns_tests  := $(wildcard tests/netns/test_*.py)
@@ -116,7 +118,7 @@ all: $(programs)	## the programs (the default)
 everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
 
 .PHONY: tests
-tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin)
+tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin)
 
 $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
@@ -164,7 +166,7 @@ $(replay_bin): $(BUILD)/san/replay/%: $(BUILD)/san/tests/fuzz/%.o $(BUILD)/san/t
 $(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(call archives_of,fuzz)
 	$(call say,LINK,$@)$(CLANG) $(fuzz_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
-$(bench_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
+$(bench_bin) $(tool_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
 
 $(BUILD)/ebpf/%.bpf.o: ebpf/%.bpf.c $(BUILD)/.flags
@@ -181,7 +183,7 @@ $(BUILD)/.flags: force
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(lib_src) $(shim_src) $(ctl_src) $(prov_src) \
-	$(unit_src) $(bpft_src) $(help_src) $(fuzz_src) tests/fuzz/replay.c $(bench_src)))) \
+	$(unit_src) $(bpft_src) $(help_src) $(fuzz_src) tests/fuzz/replay.c $(bench_src) $(tool_src)))) \
 	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d)
 
 ##@ Testing
@@ -196,7 +198,7 @@ check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefi
 	$(Q)$(run_tests) $(san_bin) --replay $(replay_bin)
 
 .PHONY: check-netns
-check-netns: all	## real daemons in throw-away network namespaces; needs root
+check-netns: all $(tool_bin)	## real daemons in throw-away network namespaces; needs root
 	$(Q)$(run_tests) --netns $(netns_tests)
 
 .PHONY: check-netns-san
