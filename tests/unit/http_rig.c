@@ -27,7 +27,7 @@ static char ports[1024]; /* " name=port name=port" */
 static pid_t pid;
 static int to_server = -1;
 
-const char *rig_file(const char *name)
+const char *http_rig_file(const char *name)
 {
 	static char ring[8][128];
 	static unsigned next;
@@ -37,9 +37,9 @@ const char *rig_file(const char *name)
 	return buf;
 }
 
-void rig_write(const char *name, const char *text)
+void http_rig_write(const char *name, const char *text)
 {
-	FILE *f = fopen(rig_file(name), "w");
+	FILE *f = fopen(http_rig_file(name), "w");
 
 	MUST(f && fputs(text, f) >= 0 && fclose(f) == 0);
 }
@@ -54,9 +54,9 @@ static void make_certificate(const char *name, const struct cert_spec *spec,
 	with_name.cn = name;
 	cert_make(&cert, &with_name, issuer);
 	snprintf(file, sizeof(file), "%s.pem", name);
-	rig_write(file, cert.pem);
+	http_rig_write(file, cert.pem);
 	snprintf(file, sizeof(file), "%s.key", name);
-	rig_write(file, cert.key_pem);
+	http_rig_write(file, cert.key_pem);
 	cert_done(&cert);
 }
 
@@ -67,7 +67,7 @@ static void make_certificates(void)
 
 	cert_make(&ca, &(struct cert_spec){.cn = "ca", .is_ca = true}, NULL);
 	cert_make(&other, &(struct cert_spec){.cn = "other ca", .is_ca = true}, NULL);
-	rig_write("ca.pem", ca.pem);
+	http_rig_write("ca.pem", ca.pem);
 	make_certificate("good", &(struct cert_spec){.san = here}, &ca);
 	make_certificate("name", &(struct cert_spec){.san = "DNS:elsewhere.example"}, &ca);
 	make_certificate("expired",
@@ -103,7 +103,7 @@ static void read_ports(int fd)
 	ports[n] = '\0';
 }
 
-void rig_start(void)
+void http_rig_start(void)
 {
 	static const char *const proxies[] = {"http_proxy", "https_proxy",  "HTTPS_PROXY",
 					      "all_proxy",  "ALL_PROXY",    "no_proxy",
@@ -126,7 +126,7 @@ void rig_start(void)
 	close(out[0]);
 }
 
-void rig_stop(void)
+void http_rig_stop(void)
 {
 	char command[64];
 
@@ -137,7 +137,7 @@ void rig_stop(void)
 	MUST(system(command) == 0);
 }
 
-unsigned rig_port(const char *name)
+unsigned http_rig_port(const char *name)
 {
 	char key[32];
 	const char *at;
@@ -147,7 +147,7 @@ unsigned rig_port(const char *name)
 	return at ? strtoul(at + strlen(key), NULL, 10) : 0;
 }
 
-const char *rig_url(const char *name, const char *path)
+const char *http_rig_url(const char *name, const char *path)
 {
 	static char ring[8][512];
 	static unsigned next;
@@ -156,23 +156,23 @@ const char *rig_url(const char *name, const char *path)
 
 	snprintf(buf, sizeof(ring[0]), "http%s://%s:%u%s",
 		 strncmp(name, "plain", 5) == 0 ? "" : "s",
-		 name[len - 1] == '6' ? "[::1]" : "127.0.0.1", rig_port(name), path);
+		 name[len - 1] == '6' ? "[::1]" : "127.0.0.1", http_rig_port(name), path);
 	return buf;
 }
 
-struct http_request rig_request(const char *name, const char *path)
+struct http_request http_rig_request(const char *name, const char *path)
 {
 	return (struct http_request){
 		.method = "GET",
-		.url = rig_url(name, path),
-		.ca = rig_file("ca.pem"),
+		.url = http_rig_url(name, path),
+		.ca = http_rig_file("ca.pem"),
 		.authorization = "Bearer " RIG_SECRET,
 		.allow_http = true,
 		.timeout = 20,
 	};
 }
 
-struct http_response rig_get(struct http *h, const struct http_request *q)
+struct http_response http_rig_get(struct http *h, const struct http_request *q)
 {
 	struct http_response a;
 	struct errtext e;
@@ -192,7 +192,7 @@ static void assert_printable(const char *text)
 			fail_msg("byte %02x in a message", (unsigned char)*text);
 }
 
-void rig_fails(struct http *h, const struct http_request *q, int error, const char *part)
+void http_rig_fails(struct http *h, const struct http_request *q, int error, const char *part)
 {
 	struct http_response ret = {.status = -7}, same = ret;
 	struct errtext e = {};
@@ -212,13 +212,13 @@ void rig_fails(struct http *h, const struct http_request *q, int error, const ch
 	}
 }
 
-void rig_has(const char *text, const char *part)
+void http_rig_has(const char *text, const char *part)
 {
 	if (!strstr(text, part))
 		fail_msg("'%s' is not in: %s", part, text);
 }
 
-void rig_has_not(const char *text, const char *part)
+void http_rig_has_not(const char *text, const char *part)
 {
 	if (strcasestr(text, part))
 		fail_msg("'%s' is in: %s", part, text);

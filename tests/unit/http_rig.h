@@ -6,26 +6,26 @@
 #include "http.h"
 
 /* Aborts the test program when it cannot be started. Unsets the proxies of the environment. */
-void rig_start(void);
-void rig_stop(void);
+void http_rig_start(void);
+void http_rig_stop(void);
 
 /* The port of that name in http_answers.py; 0: it has none (no IPv6). */
-unsigned rig_port(const char *name);
+unsigned http_rig_port(const char *name);
 /* "https://127.0.0.1:PORT/path"; plain is http. In a buffer of its own until the 8th call after. */
-const char *rig_url(const char *name, const char *path);
+const char *http_rig_url(const char *name, const char *path);
 /* A file of the folder: "ca.pem". Until the 8th call after. */
-const char *rig_file(const char *name);
-void rig_write(const char *name, const char *text);
+const char *http_rig_file(const char *name);
+void http_rig_write(const char *name, const char *text);
 
 #define RIG_SECRET "s3cr3t-of-the-test"
 /* GET with a secret token, trusting our CA. */
-struct http_request rig_request(const char *name, const char *path);
+struct http_request http_rig_request(const char *name, const char *path);
 /* It must succeed, */
-struct http_response rig_get(struct http *h, const struct http_request *q);
+struct http_response http_rig_get(struct http *h, const struct http_request *q);
 /* or fail with `error` and say `part`, host and port, and no secret; the answer is left alone. */
-void rig_fails(struct http *h, const struct http_request *q, int error, const char *part);
+void http_rig_fails(struct http *h, const struct http_request *q, int error, const char *part);
 
-void rig_has(const char *text, const char *part);
-void rig_has_not(const char *text, const char *part); /* in whatever case */
+void http_rig_has(const char *text, const char *part);
+void http_rig_has_not(const char *text, const char *part); /* in whatever case */
 
 #endif

@@ -16,7 +16,7 @@ static struct http *http;
 static int setup(void **state)
 {
 	(void)state;
-	rig_start();
+	http_rig_start();
 	return http_new(&http);
 }
 
@@ -24,58 +24,58 @@ static int teardown(void **state)
 {
 	(void)state;
 	http_free(http);
-	rig_stop();
+	http_rig_stop();
 	return 0;
 }
 
 static void path_fails(const char *path, int error, const char *part)
 {
-	struct http_request q = rig_request("plain", path);
+	struct http_request q = http_rig_request("plain", path);
 
-	rig_fails(http, &q, error, part);
+	http_rig_fails(http, &q, error, part);
 }
 
 static struct http_response get(const char *name, const char *path)
 {
-	struct http_request q = rig_request(name, path);
+	struct http_request q = http_rig_request(name, path);
 
-	return rig_get(http, &q);
+	return http_rig_get(http, &q);
 }
 
 static void what_a_get_sends(void **state)
 {
-	struct http_request q = rig_request("plain", "/echo?a=b%20c");
+	struct http_request q = http_rig_request("plain", "/echo?a=b%20c");
 	_cleanup_http_response_ struct http_response a = {}, b = {}, c = {};
 	char *netrc = NULL;
 
 	(void)state;
 	assert_true(asprintf(&netrc, "default login u password p\n") > 0);
-	rig_write(".netrc", netrc);
+	http_rig_write(".netrc", netrc);
 	free(netrc);
-	setenv("HOME", rig_file(""), true);
+	setenv("HOME", http_rig_file(""), true);
 	q.authorization = NULL;
-	a = rig_get(http, &q);
+	a = http_rig_get(http, &q);
 	assert_int_equal(a.status, 200);
 	assert_int_equal(strncmp(a.body, "GET /echo?a=b%20c HTTP/1.1\r\nHost: 127.0.0.1:", 44), 0);
-	rig_has(a.body, "\r\nAccept: application/json\r\n");
-	rig_has(a.body, "\r\nUser-Agent: botls-provision/");
-	rig_has_not(a.body, "\r\nAuthorization:");
-	rig_has_not(a.body, "\r\nAccept-Encoding:");
-	rig_has_not(a.body, "\r\nContent-");
-	rig_has_not(a.body, "\r\nX-Request-Id:");
+	http_rig_has(a.body, "\r\nAccept: application/json\r\n");
+	http_rig_has(a.body, "\r\nUser-Agent: botls-provision/");
+	http_rig_has_not(a.body, "\r\nAuthorization:");
+	http_rig_has_not(a.body, "\r\nAccept-Encoding:");
+	http_rig_has_not(a.body, "\r\nContent-");
+	http_rig_has_not(a.body, "\r\nX-Request-Id:");
 	q.authorization = "Bearer abc";
 	q.accept = "text/csv";
 	q.request_id = "6d0c";
-	b = rig_get(http, &q); /* the answer before set a cookie */
-	rig_has_not(b.body, "\r\nCookie:");
-	rig_has(b.body, "\r\nAccept: text/csv\r\n");
-	rig_has(b.body, "\r\nAuthorization: Bearer abc\r\n");
-	rig_has(b.body, "\r\nX-Request-Id: 6d0c\r\n");
+	b = http_rig_get(http, &q); /* the answer before set a cookie */
+	http_rig_has_not(b.body, "\r\nCookie:");
+	http_rig_has(b.body, "\r\nAccept: text/csv\r\n");
+	http_rig_has(b.body, "\r\nAuthorization: Bearer abc\r\n");
+	http_rig_has(b.body, "\r\nX-Request-Id: 6d0c\r\n");
 	/* Nothing of a request is left for the next one. */
-	q = rig_request("plain", "/echo/%2e%2e/../x?y");
+	q = http_rig_request("plain", "/echo/%2e%2e/../x?y");
 	q.authorization = NULL;
-	q.url = rig_url("plain", "/a/../echo");
-	c = rig_get(http, &q);
+	q.url = http_rig_url("plain", "/a/../echo");
+	c = http_rig_get(http, &q);
 	assert_int_equal(c.status, 404); /* as it stands, nothing folded */
 	assert_string_equal(c.body, "/a/../echo");
 }
@@ -83,7 +83,7 @@ static void what_a_get_sends(void **state)
 static void what_others_send(void **state)
 {
 	static const char body[] = "{\"a\":\"\0b\"}";
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 	_cleanup_http_response_ struct http_response a = {}, b = {}, c = {};
 
 	(void)state;
@@ -94,38 +94,38 @@ static void what_others_send(void **state)
 	q.authorization = NULL;
 	q.basic_user = "us er";
 	q.basic_password = "pass:word";
-	a = rig_get(http, &q);
+	a = http_rig_get(http, &q);
 	assert_int_equal(strncmp(a.body, "POST /echo HTTP/1.1\r\n", 21), 0);
-	rig_has(a.body, "\r\nContent-Type: application/json\r\n");
-	rig_has(a.body, "\r\nContent-Length: 10\r\n");
-	rig_has(a.body, "\r\nAuthorization: Basic dXMgZXI6cGFzczp3b3Jk\r\n");
-	rig_has_not(a.body, "\r\nExpect:");
+	http_rig_has(a.body, "\r\nContent-Type: application/json\r\n");
+	http_rig_has(a.body, "\r\nContent-Length: 10\r\n");
+	http_rig_has(a.body, "\r\nAuthorization: Basic dXMgZXI6cGFzczp3b3Jk\r\n");
+	http_rig_has_not(a.body, "\r\nExpect:");
 	assert_memory_equal(a.body + a.len - q.body_len, body, q.body_len);
 	q.basic_user = "user";
 	q.basic_password = "passwd"; /* 11 bytes; above are 15 */
 	http_response_done(&a);
-	a = rig_get(http, &q);
-	rig_has(a.body, "\r\nAuthorization: Basic dXNlcjpwYXNzd2Q=\r\n");
+	a = http_rig_get(http, &q);
+	http_rig_has(a.body, "\r\nAuthorization: Basic dXNlcjpwYXNzd2Q=\r\n");
 	q.basic_password = "";
 	http_response_done(&a);
-	a = rig_get(http, &q);
-	rig_has(a.body, "\r\nAuthorization: Basic dXNlcjo=\r\n");
+	a = http_rig_get(http, &q);
+	http_rig_has(a.body, "\r\nAuthorization: Basic dXNlcjo=\r\n");
 	q.basic_user = "";
 	http_response_done(&a);
-	a = rig_get(http, &q);
-	rig_has(a.body, "\r\nAuthorization: Basic Og==\r\n");
-	q = rig_request("plain", "/echo");
+	a = http_rig_get(http, &q);
+	http_rig_has(a.body, "\r\nAuthorization: Basic Og==\r\n");
+	q = http_rig_request("plain", "/echo");
 	q.method = "POST";
-	b = rig_get(http, &q);
+	b = http_rig_get(http, &q);
 	assert_int_equal(strncmp(b.body, "POST ", 5), 0);
-	rig_has(b.body, "\r\nContent-Length: 0\r\n");
-	rig_has_not(b.body, "\r\nContent-Type:");
-	rig_has_not(b.body, "\r\nAuthorization: Basic");
+	http_rig_has(b.body, "\r\nContent-Length: 0\r\n");
+	http_rig_has_not(b.body, "\r\nContent-Type:");
+	http_rig_has_not(b.body, "\r\nAuthorization: Basic");
 	q.method = "DELETE";
 	q.body = "[]";
 	q.body_len = 2;
 	q.content_type = "application/json";
-	c = rig_get(http, &q);
+	c = http_rig_get(http, &q);
 	assert_int_equal(strncmp(c.body, "DELETE /echo ", 13), 0);
 	assert_string_equal(c.body + c.len - 6, "\r\n\r\n[]");
 }
@@ -133,7 +133,7 @@ static void what_others_send(void **state)
 static void a_large_body(void **state)
 {
 	const size_t len = 3 << 20;
-	struct http_request q = rig_request("good", "/echo");
+	struct http_request q = http_rig_request("good", "/echo");
 	_cleanup_http_response_ struct http_response a = {};
 	_cleanup_free_ char *body = malloc(len);
 
@@ -142,7 +142,7 @@ static void a_large_body(void **state)
 	q.method = "POST";
 	q.body = body;
 	q.body_len = len;
-	a = rig_get(http, &q);
+	a = http_rig_get(http, &q);
 	assert_true(a.len > len);
 	assert_memory_equal(a.body + a.len - len, body, len);
 }
@@ -260,13 +260,13 @@ static void bounds_of_the_body(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct http_request q = rig_request("plain", cases[i].path);
+		struct http_request q = http_rig_request("plain", cases[i].path);
 
 		q.body_max = cases[i].max;
 		if (cases[i].error) {
-			rig_fails(http, &q, cases[i].error, "over a bound");
+			http_rig_fails(http, &q, cases[i].error, "over a bound");
 		} else {
-			_cleanup_http_response_ struct http_response a = rig_get(http, &q);
+			_cleanup_http_response_ struct http_response a = http_rig_get(http, &q);
 
 			assert_int_equal(a.len, strtoul(strchr(cases[i].path, '?') + 1, NULL, 10));
 		}
@@ -310,25 +310,25 @@ static void broken_answers(void **state)
 
 static void times(void **state)
 {
-	struct http_request q = rig_request("plain", "/hang");
+	struct http_request q = http_rig_request("plain", "/hang");
 
 	(void)state;
 	q.timeout = 1;
-	rig_fails(http, &q, -ETIMEDOUT, "no complete answer within 1 s");
-	q.url = rig_url("plain", "/trickle");
-	rig_fails(http, &q, -ETIMEDOUT, "no complete answer within 1 s");
-	q.url = rig_url("silent", "/");
+	http_rig_fails(http, &q, -ETIMEDOUT, "no complete answer within 1 s");
+	q.url = http_rig_url("plain", "/trickle");
+	http_rig_fails(http, &q, -ETIMEDOUT, "no complete answer within 1 s");
+	q.url = http_rig_url("silent", "/");
 	q.timeout = 20;
 	q.connect_timeout = 1;
-	rig_fails(http, &q, -ETIMEDOUT, "no connection within 1 s");
+	http_rig_fails(http, &q, -ETIMEDOUT, "no connection within 1 s");
 	q.timeout = 1;
 	q.connect_timeout = 20;
-	rig_fails(http, &q, -ETIMEDOUT, "no connection within 1 s");
+	http_rig_fails(http, &q, -ETIMEDOUT, "no connection within 1 s");
 }
 
 static void nobody_there(void **state)
 {
-	struct http_request q = rig_request("good", "/");
+	struct http_request q = http_rig_request("good", "/");
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(sin);
@@ -339,30 +339,30 @@ static void nobody_there(void **state)
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
 	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", ntohs(sin.sin_port));
 	q.url = url;
-	rig_fails(http, &q, -ECONNREFUSED, "connection refused");
+	http_rig_fails(http, &q, -ECONNREFUSED, "connection refused");
 	q.url = "https://255.255.255.255:8443/";
-	rig_fails(http, &q, -EHOSTUNREACH, "cannot connect: Network is unreachable");
+	http_rig_fails(http, &q, -EHOSTUNREACH, "cannot connect: Network is unreachable");
 	/* No resolver is asked about a label of more than 63 bytes. */
 	q.url = "https://aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg"
 		".invalid:8443/";
-	rig_fails(http, &q, -EHOSTUNREACH, "no such name");
+	http_rig_fails(http, &q, -EHOSTUNREACH, "no such name");
 }
 
 static void tls_that_is_good(void **state)
 {
-	struct http_request q = rig_request("good", "/echo");
-	_cleanup_http_response_ struct http_response a = rig_get(http, &q), b = {}, c = {};
+	struct http_request q = http_rig_request("good", "/echo");
+	_cleanup_http_response_ struct http_response a = http_rig_get(http, &q), b = {}, c = {};
 	char url[128];
 
 	(void)state;
 	assert_int_equal(a.status, 200);
-	snprintf(url, sizeof(url), "https://localhost:%u/echo", rig_port("good"));
+	snprintf(url, sizeof(url), "https://localhost:%u/echo", http_rig_port("good"));
 	q.url = url;
-	b = rig_get(http, &q);
-	rig_has(b.body, "\r\nHost: localhost:");
+	b = http_rig_get(http, &q);
+	http_rig_has(b.body, "\r\nHost: localhost:");
 	c = get("tls12", "/echo");
 	assert_int_equal(c.status, 200);
-	if (rig_port("good6")) {
+	if (http_rig_port("good6")) {
 		_cleanup_http_response_ struct http_response d = get("good6", "/echo");
 
 		assert_int_equal(d.status, 200);
@@ -391,22 +391,22 @@ static void tls_that_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		q = rig_request(cases[i].name, "/echo");
-		rig_fails(http, &q, cases[i].error, cases[i].part);
+		q = http_rig_request(cases[i].name, "/echo");
+		http_rig_fails(http, &q, cases[i].error, cases[i].part);
 	}
-	q = rig_request("good", "/echo");
+	q = http_rig_request("good", "/echo");
 	q.ca = NULL; /* the system's */
-	rig_fails(http, &q, -EKEYREJECTED, "name the file of a private CA with the option ca");
-	q.ca = rig_file("missing.pem");
-	rig_fails(http, &q, -EKEYREJECTED, "missing.pem cannot be read");
-	q.ca = rig_file("good.key");
-	rig_fails(http, &q, -EKEYREJECTED, "good.key cannot be read or holds no certificate");
-	q = rig_request("plain", "/echo");
+	http_rig_fails(http, &q, -EKEYREJECTED, "name the file of a private CA with the option ca");
+	q.ca = http_rig_file("missing.pem");
+	http_rig_fails(http, &q, -EKEYREJECTED, "missing.pem cannot be read");
+	q.ca = http_rig_file("good.key");
+	http_rig_fails(http, &q, -EKEYREJECTED, "good.key cannot be read or holds no certificate");
+	q = http_rig_request("plain", "/echo");
 	char url[128];
 
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", rig_port("plain"));
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http_rig_port("plain"));
 	q.url = url;
-	rig_fails(http, &q, -EPROTO, "");
+	http_rig_fails(http, &q, -EPROTO, "");
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static struct http *http;
 static int setup(void **state)
 {
 	(void)state;
-	rig_start();
+	http_rig_start();
 	return http_new(&http);
 }
 
@@ -30,16 +30,16 @@ static int teardown(void **state)
 {
 	(void)state;
 	http_free(http);
-	rig_stop();
+	http_rig_stop();
 	return 0;
 }
 
 /* The heads that the server has seen since the last time. */
 static struct http_response seen(void)
 {
-	struct http_request q = rig_request("plain", "/log");
+	struct http_request q = http_rig_request("plain", "/log");
 
-	return rig_get(http, &q);
+	return http_rig_get(http, &q);
 }
 
 static void plain_http(void **state)
@@ -54,34 +54,34 @@ static void plain_http(void **state)
 		"http://126.255.255.255:8080/",
 		"http://[::2]:8080/",
 	};
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 	char url[64];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		q.url = refused[i];
-		rig_fails(http, &q, -EACCES, "loopback addresses only");
+		http_rig_fails(http, &q, -EACCES, "loopback addresses only");
 	}
 	/* Names are judged by their addresses. */
-	snprintf(url, sizeof(url), "http://localhost:%u/echo", rig_port("plain"));
+	snprintf(url, sizeof(url), "http://localhost:%u/echo", http_rig_port("plain"));
 	q.url = url;
-	_cleanup_http_response_ struct http_response a = rig_get(http, &q);
+	_cleanup_http_response_ struct http_response a = http_rig_get(http, &q);
 
 	assert_int_equal(a.status, 200);
-	snprintf(url, sizeof(url), "http://[::ffff:127.0.0.1]:%u/echo", rig_port("plain"));
-	_cleanup_http_response_ struct http_response b = rig_get(http, &q);
+	snprintf(url, sizeof(url), "http://[::ffff:127.0.0.1]:%u/echo", http_rig_port("plain"));
+	_cleanup_http_response_ struct http_response b = http_rig_get(http, &q);
 
 	assert_int_equal(b.status, 200);
-	if (rig_port("plain6")) {
-		q.url = rig_url("plain6", "/echo");
-		_cleanup_http_response_ struct http_response c = rig_get(http, &q);
+	if (http_rig_port("plain6")) {
+		q.url = http_rig_url("plain6", "/echo");
+		_cleanup_http_response_ struct http_response c = http_rig_get(http, &q);
 
 		assert_int_equal(c.status, 200);
 	}
 	/* Allowed for nobody who did not ask for it, also on a connection that is there. */
-	q = rig_request("plain", "/echo");
+	q = http_rig_request("plain", "/echo");
 	q.allow_http = false;
-	rig_fails(http, &q, -EACCES, "http:// is not allowed: use https://");
+	http_rig_fails(http, &q, -EACCES, "http:// is not allowed: use https://");
 }
 
 static void urls(void **state)
@@ -123,25 +123,25 @@ static void urls(void **state)
 		"https://[12345::1]/", /* only libcurl minds */
 	};
 	char long_url[HTTP_URL_MAX + 2] = "https://127.0.0.1/", long_host[400] = "https://";
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		q.url = bad[i];
-		rig_fails(http, &q, -EINVAL, "");
+		http_rig_fails(http, &q, -EINVAL, "");
 	}
 	memset(long_url + strlen(long_url), 'x', sizeof(long_url) - 1 - strlen(long_url));
 	q.url = long_url;
-	rig_fails(http, &q, -EINVAL, "longer than 4096 bytes");
+	http_rig_fails(http, &q, -EINVAL, "longer than 4096 bytes");
 	memset(long_host + strlen(long_host), 'x', 256);
 	q.url = long_host;
-	rig_fails(http, &q, -EINVAL, "host");
+	http_rig_fails(http, &q, -EINVAL, "host");
 	/* As long as may be. */
-	strcpy(long_url, rig_url("plain", "/"));
+	strcpy(long_url, http_rig_url("plain", "/"));
 	memset(long_url + strlen(long_url), 'x', HTTP_URL_MAX - strlen(long_url));
 	long_url[HTTP_URL_MAX] = '\0';
 	q.url = long_url;
-	_cleanup_http_response_ struct http_response a = rig_get(http, &q);
+	_cleanup_http_response_ struct http_response a = http_rig_get(http, &q);
 
 	assert_int_equal(a.status, 404);
 }
@@ -149,35 +149,35 @@ static void urls(void **state)
 static void methods_and_headers(void **state)
 {
 	static const char *const methods[] = {"", "get", "HEAD", "PUT", "GET / HTTP/1.1\r\nX: y"};
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 	_cleanup_http_response_ struct http_response log = seen();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
 		q.method = methods[i];
-		rig_fails(http, &q, -EINVAL, "no such method");
+		http_rig_fails(http, &q, -EINVAL, "no such method");
 	}
-	q = rig_request("plain", "/echo");
+	q = http_rig_request("plain", "/echo");
 	q.authorization = "Bearer " RIG_SECRET "\r\nX: y";
-	rig_fails(http, &q, -EINVAL, "the Authorization has characters");
-	q = rig_request("plain", "/echo");
+	http_rig_fails(http, &q, -EINVAL, "the Authorization has characters");
+	q = http_rig_request("plain", "/echo");
 	q.request_id = "a\nb";
-	rig_fails(http, &q, -EINVAL, "the X-Request-Id has characters");
+	http_rig_fails(http, &q, -EINVAL, "the X-Request-Id has characters");
 	q.request_id = "\xc3\xa9";
-	rig_fails(http, &q, -EINVAL, "the X-Request-Id has characters");
-	q = rig_request("plain", "/echo");
+	http_rig_fails(http, &q, -EINVAL, "the X-Request-Id has characters");
+	q = http_rig_request("plain", "/echo");
 	q.accept = "a\x7f";
-	rig_fails(http, &q, -EINVAL, "the Accept has characters");
-	q = rig_request("plain", "/echo");
+	http_rig_fails(http, &q, -EINVAL, "the Accept has characters");
+	q = http_rig_request("plain", "/echo");
 	q.content_type = "a\tb";
-	rig_fails(http, &q, -EINVAL, "the Content-Type has characters");
-	q = rig_request("plain", "/echo");
+	http_rig_fails(http, &q, -EINVAL, "the Content-Type has characters");
+	q = http_rig_request("plain", "/echo");
 	q.basic_user = "a:b";
 	q.basic_password = RIG_SECRET;
-	rig_fails(http, &q, -EINVAL, "colon");
+	http_rig_fails(http, &q, -EINVAL, "colon");
 	q.basic_user = "a";
 	q.basic_password = RIG_SECRET "\n";
-	rig_fails(http, &q, -EINVAL, "the password has characters");
+	http_rig_fails(http, &q, -EINVAL, "the password has characters");
 	http_response_done(&log);
 	log = seen();
 	assert_string_equal(log.body, ""); /* nothing was sent at all */
@@ -190,22 +190,22 @@ static void redirects(void **state)
 	struct http_request q;
 
 	(void)state;
-	snprintf(path, sizeof(path), "/redirect?127.0.0.1:%u", rig_port("plain"));
-	q = rig_request("good", path);
-	a = rig_get(http, &q);
+	snprintf(path, sizeof(path), "/redirect?127.0.0.1:%u", http_rig_port("plain"));
+	q = http_rig_request("good", path);
+	a = http_rig_get(http, &q);
 	assert_int_equal(a.status, 302);
 	assert_string_equal(a.body, "moved");
-	rig_has(a.location, "/seen");
+	http_rig_has(a.location, "/seen");
 	http_response_done(&log);
 	log = seen();
-	rig_has(log.body, "GET /redirect");
-	rig_has_not(log.body, "/seen ");
+	http_rig_has(log.body, "GET /redirect");
+	http_rig_has_not(log.body, "/seen ");
 }
 
 static int connections(void)
 {
-	struct http_request q = rig_request("plain", "/connections");
-	_cleanup_http_response_ struct http_response a = rig_get(http, &q);
+	struct http_request q = http_rig_request("plain", "/connections");
+	_cleanup_http_response_ struct http_response a = http_rig_get(http, &q);
 
 	return atoi(a.body);
 }
@@ -224,28 +224,28 @@ static unsigned times_in(const char *text, const char *part)
 static void kept_connections(void **state)
 {
 	int before = connections();
-	struct http_request q = rig_request("good", "/leave-next");
+	struct http_request q = http_rig_request("good", "/leave-next");
 	_cleanup_http_response_ struct http_response log = {}, a = {}, b = {}, c = {};
 
 	(void)state;
 	assert_int_equal(connections(), before);
 	/* The server hangs up instead of answering the second one: GET is made again by libcurl. */
-	a = rig_get(http, &q);
+	a = http_rig_get(http, &q);
 	log = seen();
 	http_response_done(&log);
-	q.url = rig_url("good", "/echo");
-	b = rig_get(http, &q);
+	q.url = http_rig_url("good", "/echo");
+	b = http_rig_get(http, &q);
 	assert_int_equal(b.status, 200);
 	log = seen();
 	assert_int_equal(times_in(log.body, "GET /echo "), 2);
 	http_response_done(&log);
 	/* POST goes out once, on a connection of its own. */
-	q.url = rig_url("good", "/leave-next");
+	q.url = http_rig_url("good", "/leave-next");
 	http_response_done(&a);
-	a = rig_get(http, &q);
-	q.url = rig_url("good", "/echo");
+	a = http_rig_get(http, &q);
+	q.url = http_rig_url("good", "/echo");
 	q.method = "POST";
-	c = rig_get(http, &q);
+	c = http_rig_get(http, &q);
 	assert_int_equal(c.status, 200);
 	log = seen();
 	assert_int_equal(times_in(log.body, "POST /echo "), 1);
@@ -253,35 +253,35 @@ static void kept_connections(void **state)
 
 static void proxies(void **state)
 {
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 	_cleanup_http_response_ struct http_response log = seen(), a = {}, b = {};
 	char proxy[64], url[64];
 
 	(void)state;
-	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", rig_port("plain"));
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", http_rig_port("plain"));
 	setenv("http_proxy", proxy, true);
 	setenv("https_proxy", proxy, true);
 	setenv("ALL_PROXY", proxy, true);
 	q.url = "http://192.0.2.1:8080/";
-	rig_fails(http, &q, -EACCES, "loopback addresses only");
-	q = rig_request("good", "/echo");
-	a = rig_get(http, &q);
-	snprintf(url, sizeof(url), "https://localhost:%u/echo", rig_port("good"));
+	http_rig_fails(http, &q, -EACCES, "loopback addresses only");
+	q = http_rig_request("good", "/echo");
+	a = http_rig_get(http, &q);
+	snprintf(url, sizeof(url), "https://localhost:%u/echo", http_rig_port("good"));
 	q.url = url;
-	b = rig_get(http, &q);
+	b = http_rig_get(http, &q);
 	http_response_done(&log);
 	log = seen();
-	rig_has_not(log.body, "CONNECT");
+	http_rig_has_not(log.body, "CONNECT");
 	/* Where a proxy is used it sees nothing of what is for the server. */
-	q = rig_request("good", "/echo");
+	q = http_rig_request("good", "/echo");
 	q.url = "https://192.0.2.1:8443/echo";
 	q.request_id = "for-the-server";
-	rig_fails(http, &q, -ECONNRESET, "403");
+	http_rig_fails(http, &q, -ECONNRESET, "403");
 	http_response_done(&log);
 	log = seen();
-	rig_has(log.body, "CONNECT 192.0.2.1:8443 HTTP/1.1");
-	rig_has_not(log.body, RIG_SECRET);
-	rig_has_not(log.body, "for-the-server");
+	http_rig_has(log.body, "CONNECT 192.0.2.1:8443 HTTP/1.1");
+	http_rig_has_not(log.body, RIG_SECRET);
+	http_rig_has_not(log.body, "for-the-server");
 	unsetenv("http_proxy");
 	unsetenv("https_proxy");
 	unsetenv("ALL_PROXY");
@@ -289,8 +289,8 @@ static void proxies(void **state)
 
 static void sockets_are_close_on_exec(void **state)
 {
-	struct http_request q = rig_request("good", "/echo");
-	_cleanup_http_response_ struct http_response a = rig_get(http, &q);
+	struct http_request q = http_rig_request("good", "/echo");
+	_cleanup_http_response_ struct http_response a = http_rig_get(http, &q);
 	DIR *dir = opendir("/proc/self/fd");
 	unsigned n = 0;
 
@@ -340,12 +340,12 @@ static int cancel_in_child(void)
 
 	signal(SIGUSR1, on_signal);
 	snprintf(path, sizeof(path), "/signal?%d", getpid());
-	q = rig_request("plain", path);
+	q = http_rig_request("plain", path);
 	if (http_new(&own) < 0)
 		return 1;
 	if (http_perform(own, &q, &a, &e) != -ECANCELED || !strstr(e.text, "interrupted"))
 		return 2;
-	q.url = rig_url("plain", "/echo");
+	q.url = http_rig_url("plain", "/echo");
 	if (http_perform(own, &q, &a, &e) != -ECANCELED)
 		return 3;
 	http_free(own);
@@ -393,13 +393,14 @@ static void secrets_are_wiped(void **state)
 		secret = memory_secret();
 		assert_true(memory_has_secret()); /* so that not finding it means something */
 		/* What is read over TLS stays a while in OpenSSL's buffer: not echoed there. */
-		q = i == 1 ? rig_request("good", "/length?3") : rig_request("plain", "/echo");
+		q = i == 1 ? http_rig_request("good", "/length?3")
+			   : http_rig_request("plain", "/echo");
 		strcat(strcpy(bearer, "Bearer "), secret);
 		q.authorization = is_basic ? NULL : bearer;
 		q.basic_user = is_basic ? "user" : NULL;
 		q.basic_password = is_basic ? secret : NULL;
-		a = rig_get(http, &q);
-		rig_has(a.body, is_basic ? "Basic " : i == 1 ? "xxx" : secret);
+		a = http_rig_get(http, &q);
+		http_rig_has(a.body, is_basic ? "Basic " : i == 1 ? "xxx" : secret);
 		http_response_done(&a);
 		explicit_bzero(bearer, sizeof(bearer));
 		explicit_bzero(secret, strlen(secret));
@@ -410,7 +411,7 @@ static void secrets_are_wiped(void **state)
 
 static int starve(void)
 {
-	struct http_request q = rig_request("plain", "/length?60000000");
+	struct http_request q = http_rig_request("plain", "/length?60000000");
 	struct http_response a;
 	struct errtext e;
 	struct http *own;
@@ -442,7 +443,7 @@ static void no_memory(void **state)
 
 static void answered(void **state)
 {
-	struct http_request q = rig_request("plain", "/echo");
+	struct http_request q = http_rig_request("plain", "/echo");
 	_cleanup_http_response_ struct http_response a = {};
 	struct errtext e;
 	unsigned calls = 0;
@@ -455,9 +456,9 @@ static void answered(void **state)
 	assert_int_equal(calls, 1);
 	/* What could not be sent does not get as far as an answer. */
 	q.allow_http = false;
-	rig_fails(own, &q, -EACCES, "http:// is not allowed");
+	http_rig_fails(own, &q, -EACCES, "http:// is not allowed");
 	q.url = "https://user@example/";
-	rig_fails(own, &q, -EINVAL, "user name");
+	http_rig_fails(own, &q, -EINVAL, "user name");
 	assert_int_equal(calls, 1);
 	http_free(own);
 }
