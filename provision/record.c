@@ -99,6 +99,7 @@ struct record_profile record_profile_of(const struct server_settings *s)
 	return (struct record_profile){.era = s->era,
 				       .perspective = s->perspective,
 				       .secret_field = field,
+				       .location_form = s->location_form,
 				       .tls_extension = s->tls_extension};
 }
 

@@ -80,6 +80,7 @@ struct record_profile {
 	enum wire_era era;
 	enum wire_perspective perspective;
 	enum secret_field secret_field;
+	enum location_form location_form;
 	bool tls_extension;
 };
 struct record_profile record_profile_of(const struct server_settings *s);

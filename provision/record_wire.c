@@ -350,11 +350,30 @@ static struct jv *encode_tls(const struct record_tls *t)
 	return NULL;
 }
 
+static const char *type_name(const struct location *l)
+{
+	return l->type == LOCATION_PRIVATE ? "private" : "public";
+}
+
+static struct jv *encode_location(const struct location *l, enum location_form form)
+{
+	struct jv *o;
+	int r;
+
+	if (form == LOCATION_STRING)
+		return jv_string_new(l->id);
+	o = jv_object_new();
+	r = jv_set_string(o, "id", l->id);
+	r |= jv_set_string(o, "type", type_name(l));
+	if (!r)
+		return o;
+	jv_free(o);
+	return NULL;
+}
+
 struct jv *record_encode(const struct record *r, const struct record_profile *p)
 {
-	bool is_private = r->location.type == LOCATION_PRIVATE;
-	const char *type = is_private ? "private" : "public";
-	struct jv *o = jv_object_new(), *location = jv_object_new();
+	struct jv *o = jv_object_new();
 	int bad = 0;
 
 	bad |= set_end(o, initiator_names(p), &r->initiator);
@@ -363,14 +382,12 @@ struct jv *record_encode(const struct record *r, const struct record_profile *p)
 		bad |= set_end_b(o, initiator_names(p), &r->initiator);
 		bad |= set_end_b(o, receiver_names(p), &r->receiver);
 	}
-	bad |= jv_set_string(o, "peer_type", type);
+	bad |= jv_set_string(o, "peer_type", type_name(&r->location));
 	if (*r->secret)
 		bad |= jv_set_string(o,
 				     p->secret_field == SECRET_FIELD_MD5 ? "md5" : "session_secret",
 				     r->secret);
-	bad |= jv_set_string(location, "id", r->location.id);
-	bad |= jv_set_string(location, "type", type);
-	bad |= jv_set(o, "location", location);
+	bad |= jv_set(o, "location", encode_location(&r->location, p->location_form));
 	if (p->tls_extension && r->initiator.tls.is_there)
 		bad |= jv_set(o, "botls", encode_tls(&r->initiator.tls));
 	if (!bad)

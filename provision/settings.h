@@ -29,6 +29,7 @@ enum our_side { SIDE_INITIATOR, SIDE_RECEIVER };
 enum auth_kind { AUTH_NONE, AUTH_CLIENT_CREDENTIALS, AUTH_TOKEN_FILE, AUTH_TOKEN_COMMAND };
 enum client_auth { CLIENT_SECRET_BASIC, CLIENT_SECRET_POST }; /* RFC 6749 section 2.3.1 */
 enum batch_form { BATCH_ARRAY, BATCH_OBJECT }; /* body of a create: [..] or {"sessions": [..]} */
+enum location_form { LOCATION_OBJECT, LOCATION_STRING }; /* {"id": .., "type": ..} or the id */
 enum secret_field { SECRET_FIELD_AUTO, SECRET_FIELD_MD5, SECRET_FIELD_SESSION_SECRET };
 
 struct server_settings {
@@ -53,8 +54,9 @@ struct server_settings {
 	char **token_command; /* prints a bearer token as its first line; absolute path first */
 	size_t n_token_command;
 
-	enum batch_form batch_form;	/* default: array */
-	enum secret_field secret_field; /* default: auto: md5 in era A, session_secret in era B */
+	enum batch_form batch_form;	  /* default: array */
+	enum location_form location_form; /* default: object */
+	enum secret_field secret_field;	  /* default: auto: md5 in era A, session_secret in era B */
 	bool batch_delete;     /* DELETE /sessions with a body; only in the OpenAPI file of era B */
 	bool tls_extension;    /* send our `botls` object; default false */
 	bool accept_extra;     /* sessions that we did not ask for are taken; default false */

@@ -18,6 +18,8 @@ static const char *const auth_names[] = {[AUTH_NONE] = "none",
 static const char *const client_auth_names[] = {
 	[CLIENT_SECRET_BASIC] = "basic", [CLIENT_SECRET_POST] = "post"};
 static const char *const batch_names[] = {[BATCH_ARRAY] = "array", [BATCH_OBJECT] = "object"};
+static const char *const location_names[] = {
+	[LOCATION_OBJECT] = "object", [LOCATION_STRING] = "string"};
 static const char *const field_names[] = {[SECRET_FIELD_AUTO] = "auto",
 					  [SECRET_FIELD_MD5] = "md5",
 					  [SECRET_FIELD_SESSION_SECRET] = "session_secret"};
@@ -150,6 +152,8 @@ static const struct conf_option options[] = {
 	 .help = "command that prints a bearer token"},
 	{"batch-form", CONF_ENUM, SERVER(batch_form), NAMES(batch_names), .initial = "array",
 	 .help = "body of a request for sessions"},
+	{"location-form", CONF_ENUM, SERVER(location_form), NAMES(location_names),
+	 .initial = "object", .help = "how a location is written"},
 	{"secret-field", CONF_ENUM, SERVER(secret_field), NAMES(field_names), .initial = "auto",
 	 .help = "how the session's secret is called"},
 	{"batch-delete", CONF_BOOL, SERVER(batch_delete), .initial = "false",

@@ -302,6 +302,7 @@ static void assert_encoded(const struct record *r, const struct record_profile *
 
 static void test_encode(void **state)
 {
+	struct record_profile as_string = era_a;
 	struct record r = must_decode(full, &era_b);
 
 	(void)state;
@@ -316,6 +317,11 @@ static void test_encode(void **state)
 		       "{\"local_asn\":64501,\"local_ip\":\"192.0.2.1\",\"peer_asn\":64502,"
 		       "\"peer_ip\":\"192.0.2.2\",\"peer_type\":\"public\",\"md5\":\"s3cret\","
 		       "\"location\":{\"id\":\"pdb:ix:42\",\"type\":\"public\"}}\n");
+	as_string.location_form = LOCATION_STRING;
+	assert_encoded(&r, &as_string,
+		       "{\"local_asn\":64501,\"local_ip\":\"192.0.2.1\",\"peer_asn\":64502,"
+		       "\"peer_ip\":\"192.0.2.2\",\"peer_type\":\"public\",\"md5\":\"s3cret\","
+		       "\"location\":\"pdb:ix:42\"}\n");
 	r.initiator.tls = r.receiver.tls;
 	*r.secret = '\0';
 	r.location.type = LOCATION_PRIVATE;
