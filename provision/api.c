@@ -211,6 +211,20 @@ struct attempt {
 	bool has_renewed;
 };
 
+static enum api_failure failure_of_token(int error)
+{
+	switch (error) {
+	case -ECANCELED: return API_CANCELLED;
+	case -ENOMEM: return API_MEMORY;
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -EHOSTUNREACH:
+	case -EKEYREJECTED: return API_UNREACHABLE;
+	}
+	return API_UNAUTHORIZED;
+}
+
 static int perform(struct attempt *t, struct http_response *ret, struct errtext *why)
 {
 	struct api *a = t->api;
@@ -221,11 +235,7 @@ static int perform(struct attempt *t, struct http_response *ret, struct errtext 
 
 	r = token_get(a->tokens, s, a->env.now(a->env.arg), t->has_renewed, &authorization, why);
 	if (r < 0) {
-		enum api_failure f = r == -ECANCELED ? API_CANCELLED
-				     : r == -ENOMEM  ? API_MEMORY
-						     : API_UNAUTHORIZED;
-
-		api_fail(a, t->call, f, 0, t->e, "no token: %s", why->text);
+		api_fail(a, t->call, failure_of_token(r), 0, t->e, "no token: %s", why->text);
 		return 1; /* said already */
 	}
 	q = (struct http_request){.method = t->call->method,
