@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Does a target's file say, and does its program know, what is owned? */
 #include "plan_internal.h"
+#include "wipe.h"
 
 #include <errno.h>
 
@@ -118,7 +119,7 @@ static void start_step(const struct view *v, struct plan_step *step)
 static int find_trouble(const struct plan_gathered *g, const struct view *v, char *buf, size_t size,
 			struct errtext *e)
 {
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_wiped_ char *before = NULL, *after = NULL;
 	size_t n = g->in->n_owned;
 	int r;
 
@@ -151,8 +152,9 @@ static int check(const struct plan_gathered *g, const struct view *v, struct pla
 		plan_say(&ret[n], PLAN_HELD, "cannot be asked: %s", v->target->seen->problem);
 		ret[n++].is_alarm = true;
 	}
-	if (plan_target_has_foreign(v->seen, v->after, v->n_after, text, sizeof(text)) &&
-	    v->seen->is_running) {
+	/* What is ours in a program is known by our file: without it nothing is foreign. */
+	if (v->target->text && v->seen->is_running &&
+	    plan_target_has_foreign(v->seen, v->after, v->n_after, text, sizeof(text))) {
 		plan_say(&ret[n], PLAN_HELD, "%s", text);
 		ret[n++].is_alarm = true;
 	}
