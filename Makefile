@@ -45,7 +45,7 @@ comma    := ,
 pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf
 prov_pkgs := $(pkgs) libcurl
 # What these make needs no library, or installs them first.
-ifneq ($(filter-out help clean test demo format lint-format check-includes lint-shell lint-man uninstall,\
+ifneq ($(filter-out help clean test demo demo-peering format lint-format check-includes lint-shell lint-man uninstall,\
 	$(or $(MAKECMDGOALS),all)),)
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(prov_pkgs) 2>/dev/null)
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(pkgs))
@@ -88,6 +88,7 @@ help_src  := $(filter-out $(unit_src) $(bpft_src),$(wildcard tests/unit/*.c test
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src := $(wildcard bench/*.c)
 tool_src  := $(wildcard tests/netns/*.c)
+units     := $(wildcard dist/*.service dist/*.timer)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
@@ -233,6 +234,12 @@ demo:	## from nothing: installs the packages, builds, and shows botls between BI
 	$(Q)$(again) all
 	$(Q)scripts/demo $(DEMO_ARGS)
 
+.PHONY: demo-peering
+demo-peering:	## from nothing: the same for peering by API, from the request to the routes; needs root
+	$(Q)scripts/deps
+	$(Q)$(again) all
+	$(Q)scripts/demo-peering $(DEMO_ARGS)
+
 .PHONY: fuzz
 fuzz: $(fuzz_bin)	## each libFuzzer harness for SECONDS=60; FUZZ=name for one
 	$(Q)for f in $(if $(FUZZ),$(BUILD)/fuzz/fuzz_$(FUZZ),$(fuzz_bin)); do \
@@ -259,7 +266,7 @@ lint-format:	## C is formatted as .clang-format says
 check-includes:	## the layering rules of docs/architecture.md
 	$(call say,INCLUDES,)scripts/check-includes
 lint-shell:	## shellcheck
-	$(call say,SHELL,$(words $(scripts)) files)shellcheck $(scripts)
+	$(call say,SHELL,$(words $(scripts)) files)shellcheck -x $(scripts)
 lint-man:	## mandoc
 	$(call say,MAN,$(words $(man_pages)) pages)$(if $(man_pages),mandoc -Tlint -Wwarning $(man_pages))
 lint-cppcheck: $(skels)	## cppcheck
@@ -289,8 +296,8 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/botls $(DESTDIR)$(SYSCONFDIR)/botls/neighbors.d
 	install -m 0755 $(programs) scripts/botls-pki $(DESTDIR)$(SBINDIR)
 	for p in $(man_pages); do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${p##*.} $$p || exit 1; done
-	sed 's|/usr/sbin/|$(SBINDIR)/|g' dist/botlsd.service > $(BUILD)/botlsd.service
-	install -m 0644 $(BUILD)/botlsd.service $(DESTDIR)$(UNITDIR)/botlsd.service
+	for u in $(notdir $(units)); do sed 's|/usr/sbin/|$(SBINDIR)/|g' dist/$$u > $(BUILD)/$$u && \
+		install -m 0644 $(BUILD)/$$u $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -m 0644 dist/botls.sysusers $(DESTDIR)$(SYSUSERSDIR)/botls.conf
 	install -m 0644 dist/botls.tmpfiles $(DESTDIR)$(TMPFILESDIR)/botls.conf
 	install -m 0644 dist/botlsd.conf dist/provision.conf $(DESTDIR)$(DOCDIR)/examples
@@ -298,7 +305,7 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 
 .PHONY: uninstall
 uninstall:	## removes what install put there; /etc/botls stays
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-provision botls-pki) $(DESTDIR)$(UNITDIR)/botlsd.service
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-provision botls-pki) $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(units)))
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/botls.conf $(DESTDIR)$(TMPFILESDIR)/botls.conf
 	for p in $(man_pages:docs/man/%=%); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
 	rm -rf $(DESTDIR)$(DOCDIR)
