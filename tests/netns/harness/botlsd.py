@@ -31,7 +31,7 @@ def _value(value):
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _lines(options, indent=""):
+def option_lines(options, indent=""):
     for name, value in options.items():
         if value is not None:
             yield f"{indent}{name.replace('_', '-')} = {_value(value)}"
@@ -72,9 +72,9 @@ class Botlsd:
         return BPFFS / str(self.cookie)
 
     def config(self):
-        lines = list(_lines(self.options))
+        lines = list(option_lines(self.options))
         for name, options in self.neighbors.items():
-            lines += [f'neighbor "{name}" {{', *_lines(options, "\t"), "}"]
+            lines += [f'neighbor "{name}" {{', *option_lines(options, "\t"), "}"]
         return "\n".join(lines) + "\n"
 
     def write_config(self):

@@ -11,7 +11,7 @@ FOLDER = "/usr/lib/frr"
 
 
 class Frr(Daemon):
-    """settings: source (further lines of `router bgp`)."""
+    """settings: source (further lines of `router bgp`), maps (lines before it)."""
 
     kind = "frr"
     user = "frr"
@@ -43,7 +43,7 @@ class Frr(Daemon):
         return p.interface if not p.host else p.host
 
     def config(self):
-        lines = ["hostname frr", "debug bgp neighbor-events",
+        lines = ["hostname frr", "debug bgp neighbor-events", *self.settings.get("maps", ()),
                  f"router bgp {self.router.asn}", f" bgp router-id {self.router.router_id}",
                  " no bgp ebgp-requires-policy", " no bgp network import-check", " no bgp default ipv4-unicast",
                  " bgp log-neighbor-changes"]
