@@ -6,10 +6,9 @@
 
 /* The records of one server, before they are judged. */
 struct listed {
-	const struct server_settings *server;
 	struct records records;
 	struct unreadable unreadable;
-	struct server_report *report;
+	struct server_report report;
 	unsigned n_missing;
 };
 
@@ -140,14 +139,15 @@ static int append_records(struct records *to, struct records *from)
 	return 0;
 }
 
-static int list_as(struct gathering *g, struct listed *l, uint32_t asn)
+static int list_as(struct gathering *g, const struct server_settings *server, struct listed *l,
+		   uint32_t asn)
 {
 	_cleanup_records_ struct records page = {};
 	struct unreadable unreadable = {};
 
-	if (api_sessions(world_api(g->world, l->server), asn, NULL, &page, &unreadable,
-			 &l->report->error) < 0)
-		return l->report->error.failure == API_CANCELLED ? -ECANCELED : -EIO;
+	if (api_sessions(world_api(g->world, server), asn, NULL, &page, &unreadable,
+			 &l->report.error) < 0)
+		return l->report.error.failure == API_CANCELLED ? -ECANCELED : -EIO;
 	if (append_records(&l->records, &page) < 0)
 		return -ENOMEM;
 	if (!l->unreadable.n)
@@ -157,26 +157,28 @@ static int list_as(struct gathering *g, struct listed *l, uint32_t asn)
 	return 0;
 }
 
-static void list_server(struct gathering *g, struct listed *l)
+static void list_server(struct gathering *g, const struct server_settings *server, struct listed *l)
 {
 	const struct settings *s = g->world->settings;
 	int r = 0;
 
-	if (l->server->side == SIDE_INITIATOR)
-		r = list_as(g, l, s->asn);
-	for (size_t i = 0; l->server->side == SIDE_RECEIVER && r == 0 && i < s->n_peers; i++)
-		r = list_as(g, l, s->peers[i].asn);
+	l->report.server = server;
+
+	if (server->side == SIDE_INITIATOR)
+		r = list_as(g, server, l, s->asn);
+	for (size_t i = 0; server->side == SIDE_RECEIVER && r == 0 && i < s->n_peers; i++)
+		r = list_as(g, server, l, s->peers[i].asn);
 	if (r == -ENOMEM || r == -ECANCELED)
 		g->error = r;
-	l->report->is_complete = r == 0;
-	l->report->n_records = l->records.n;
+	l->report.is_complete = r == 0;
+	l->report.n_records = l->records.n;
 	if (r < 0) {
-		snprintf(l->report->alarm, sizeof(l->report->alarm), "%s", l->report->error.text);
+		snprintf(l->report.alarm, sizeof(l->report.alarm), "%s", l->report.error.text);
 		return;
 	}
 	if (l->unreadable.n)
-		snprintf(l->report->alarm, sizeof(l->report->alarm),
-			 "%s: %zu sessions cannot be read: %s", l->server->name, l->unreadable.n,
+		snprintf(l->report.alarm, sizeof(l->report.alarm),
+			 "%s: %zu sessions cannot be read: %s", server->name, l->unreadable.n,
 			 l->unreadable.first);
 	keep_liveliest(&l->records);
 }
@@ -210,7 +212,7 @@ static void load_registry(struct gathering *g)
 	for (size_t i = 0; i < w->settings->n_servers; i++)
 		for (size_t k = 0; k < g->lists[i].records.n; k++) {
 			const struct record *rec = &g->lists[i].records.items[k];
-			uint32_t asn = record_theirs(rec, g->lists[i].server->side)->asn;
+			uint32_t asn = record_theirs(rec, w->settings->servers[i].side)->asn;
 
 			if (settings_peer(w->settings, asn))
 				r |= add_asn(&asns, &n, asn);
@@ -219,95 +221,102 @@ static void load_registry(struct gathering *g)
 		g->error = -ENOMEM;
 	else if (peeringdb_load(w->registry, asns, n, world_now(w), &e) < 0)
 		snprintf(g->out->registry, sizeof(g->out->registry), "%s", e.text);
+	else
+		snprintf(g->out->registry, sizeof(g->out->registry), "%s",
+			 peeringdb_notice(w->registry));
 }
 
 /* ---- what is missing from the listings ---- */
 
-static bool is_listed(const struct listed *l, const char *neighbor)
+static bool is_listed(const struct server_settings *server, const struct records *r,
+		      const char *neighbor)
 {
 	struct addr a;
 
 	if (addr_parse(neighbor, &a, NULL) < 0)
 		return false;
-	for (size_t i = 0; i < l->records.n; i++)
-		if (addr_equal(&record_theirs(&l->records.items[i], l->server->side)->ip, &a))
+	for (size_t i = 0; i < r->n; i++)
+		if (addr_equal(&record_theirs(&r->items[i], server->side)->ip, &a))
 			return true;
 	return false;
 }
 
-static void ask_for_one(struct gathering *g, const struct listed *l, const struct owned *o)
+static void ask_for_one(struct gathering *g, const struct server_settings *server,
+			const struct owned *o)
 {
 	const char *id = jv_get_string(o->mapping, "session_id", "");
 	char reason[RECORD_TEXT_MAX];
 	struct api_error e;
 	struct record r;
 
-	if (api_session(world_api(g->world, l->server), id, &r, &e) == 0) {
+	if (api_session(world_api(g->world, server), id, &r, &e) == 0) {
 		/* It may not say again whose it is. */
 		if (r.initiator.ip.family == AF_UNSPEC || r.receiver.ip.family == AF_UNSPEC)
-			decide(g, l->server, o, VERDICT_HOLD,
+			decide(g, server, o, VERDICT_HOLD,
 			       "the server lists it no more, and does not say why");
 		else
-			judge(g, l->server, &r);
+			judge(g, server, &r);
 		record_wipe(&r);
 		return;
 	}
 	if (e.failure == API_CANCELLED)
 		g->error = -ECANCELED;
 	if (e.failure == API_NOT_FOUND)
-		decide(g, l->server, o, VERDICT_GONE, "the server does not know it any more");
+		decide(g, server, o, VERDICT_GONE, "the server does not know it any more");
 	else {
 		snprintf(reason, sizeof(reason), "not listed any more, and asked for: %.200s",
 			 e.text);
-		decide(g, l->server, o, VERDICT_HOLD, reason);
+		decide(g, server, o, VERDICT_HOLD, reason);
 	}
 }
 
 /* Era A cannot be asked for one session, but for the sessions of one request. */
-static void ask_for_request(struct gathering *g, const struct listed *l, const struct owned *o)
+static void ask_for_request(struct gathering *g, const struct server_settings *server,
+			    const struct listed *l, const struct owned *o)
 {
 	const char *id = jv_get_string(o->mapping, "request_id",
 				       jv_get_string(o->mapping, "session_id", ""));
-	struct listed again = {.server = l->server};
+	struct listed again = {};
 	char reason[RECORD_TEXT_MAX];
 	struct api_error e;
 
-	if (api_sessions(world_api(g->world, l->server), g->world->settings->asn, id,
-			 &again.records, &again.unreadable, &e) < 0) {
+	if (api_sessions(world_api(g->world, server), g->world->settings->asn, id, &again.records,
+			 &again.unreadable, &e) < 0) {
 		if (e.failure == API_CANCELLED)
 			g->error = -ECANCELED;
 		snprintf(reason, sizeof(reason), "not listed any more, and asked for: %.200s",
 			 e.text);
-		decide(g, l->server, o, VERDICT_HOLD, reason);
-	} else if (is_listed(&again, jv_get_string(o->mapping, "neighbor", "")) ||
+		decide(g, server, o, VERDICT_HOLD, reason);
+	} else if (is_listed(server, &again.records, jv_get_string(o->mapping, "neighbor", "")) ||
 		   again.unreadable.n || l->unreadable.n) {
-		decide(g, l->server, o, VERDICT_HOLD,
+		decide(g, server, o, VERDICT_HOLD,
 		       "the server lists it for its request, but not among all sessions");
 	} else {
-		decide(g, l->server, o, VERDICT_GONE,
+		decide(g, server, o, VERDICT_GONE,
 		       "the server lists it neither among all sessions nor for its request");
 	}
 	records_done(&again.records);
 }
 
-static void decide_missing(struct gathering *g, struct listed *l, const struct owned *o)
+static void decide_missing(struct gathering *g, const struct server_settings *server,
+			   struct listed *l, const struct owned *o)
 {
 	char reason[RECORD_TEXT_MAX];
 
-	if (!l->report->is_complete) {
+	if (!l->report.is_complete) {
 		snprintf(reason, sizeof(reason), "the server's answer is not to be had: %s",
-			 l->report->error.text);
-		decide(g, l->server, o, VERDICT_HOLD, reason);
+			 l->report.error.text);
+		decide(g, server, o, VERDICT_HOLD, reason);
 	} else if (l->records.n == 0 && o->phase != PHASE_GONE) {
-		decide(g, l->server, o, VERDICT_HOLD,
+		decide(g, server, o, VERDICT_HOLD,
 		       "the server lists no session at all: nothing is taken away because of that");
 	} else if (l->n_missing++ >= MISSING_MAX) {
-		decide(g, l->server, o, VERDICT_HOLD,
+		decide(g, server, o, VERDICT_HOLD,
 		       "not listed any more; too many are missing to ask for each in one run");
-	} else if (l->server->era == ERA_B) {
-		ask_for_one(g, l, o);
+	} else if (server->era == ERA_B) {
+		ask_for_one(g, server, o);
 	} else {
-		ask_for_request(g, l, o);
+		ask_for_request(g, server, l, o);
 	}
 }
 
@@ -324,9 +333,9 @@ static void judge_missing(struct gathering *g)
 		if (!s)
 			decide(g, NULL, o, VERDICT_HOLD,
 			       "its server is not configured any more; `delete` takes it away");
-		else if (!l->report->is_complete ||
-			 !is_listed(l, jv_get_string(o->mapping, "neighbor", "")))
-			decide_missing(g, l, o);
+		else if (!l->report.is_complete ||
+			 !is_listed(s, &l->records, jv_get_string(o->mapping, "neighbor", "")))
+			decide_missing(g, s, l, o);
 	}
 }
 
@@ -336,8 +345,8 @@ static void judge_listed(struct gathering *g)
 
 	for (size_t i = 0; i < w->settings->n_servers; i++)
 		for (size_t k = 0;
-		     g->lists[i].report->is_complete && !g->error && k < g->lists[i].records.n; k++)
-			judge(g, g->lists[i].server, &g->lists[i].records.items[k]);
+		     g->lists[i].report.is_complete && !g->error && k < g->lists[i].records.n; k++)
+			judge(g, &w->settings->servers[i], &g->lists[i].records.items[k]);
 }
 
 static void warn_of_empty(struct gathering *g)
@@ -351,13 +360,13 @@ static void warn_of_empty(struct gathering *g)
 		for (size_t k = 0; k < w->state.n_owned; k++)
 			n += w->state.owned[k].phase != PHASE_GONE &&
 			     strcmp(jv_get_string(w->state.owned[k].mapping, "server", ""),
-				    l->server->name) == 0;
-		if (l->report->is_complete && !l->records.n && n)
+				    w->settings->servers[i].name) == 0;
+		if (l->report.is_complete && !l->records.n && n)
 			snprintf(
-				l->report->alarm, sizeof(l->report->alarm),
+				l->report.alarm, sizeof(l->report.alarm),
 				"%s lists no session at all, but %zu are configured: kept. If they "
 				"are to go: botls-provision delete",
-				l->server->name, n);
+				w->settings->servers[i].name, n);
 	}
 }
 
@@ -402,45 +411,53 @@ static int look_at_programs(struct gathering *g, struct errtext *e)
 
 /* ---- all of it ---- */
 
-static void ask_servers(struct gathering *g)
+static int begin_lists(struct gathering *g)
+{
+	size_t n = g->world->settings->n_servers;
+
+	g->out->servers = calloc(n + 1, sizeof(*g->out->servers));
+	g->lists = calloc(n + 1, sizeof(*g->lists));
+	if (!g->out->servers || !g->lists)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Servers, registry, judgements; g->error says how it went. */
+static void ask(struct gathering *g)
 {
 	struct world *w = g->world;
 
-	for (size_t i = 0; i < w->settings->n_servers && !g->error; i++) {
-		struct listed *l = &g->lists[i];
-
-		l->server = &w->settings->servers[i];
-		l->report = &g->out->servers[i];
-		l->report->server = l->server;
-		list_server(g, l);
-	}
+	for (size_t i = 0; i < w->settings->n_servers && !g->error; i++)
+		list_server(g, &w->settings->servers[i], &g->lists[i]);
+	if (!g->error && w->registry)
+		load_registry(g);
+	if (!g->error)
+		judge_listed(g);
+	if (!g->error)
+		judge_missing(g);
+	if (!g->error)
+		warn_of_empty(g);
 }
 
 int gather(struct world *w, struct gathered *ret, struct errtext *e)
 {
 	_cleanup_gathered_ struct gathered out = {};
 	struct gathering g = {.world = w, .out = &out};
-	int r = -ENOMEM;
+	int r;
 
 	e->text[0] = '\0';
-	out.servers = calloc(w->settings->n_servers + 1, sizeof(*out.servers));
-	g.lists = calloc(w->settings->n_servers + 1, sizeof(*g.lists));
-	if (out.servers && g.lists) {
+	r = begin_lists(&g);
+	if (r == 0)
 		r = look_at_programs(&g, e);
-		if (r == 0)
-			ask_servers(&g);
-		if (r == 0 && !g.error && w->registry)
-			load_registry(&g);
-		if (r == 0 && !g.error) {
-			judge_listed(&g);
-			judge_missing(&g);
-			warn_of_empty(&g);
-		}
-		if (r == 0)
-			r = g.error;
+	if (r == 0) {
+		ask(&g);
+		r = g.error;
 	}
-	for (size_t i = 0; g.lists && i < w->settings->n_servers; i++)
+	for (size_t i = 0; g.lists && i < w->settings->n_servers; i++) {
+		if (out.servers)
+			out.servers[i] = g.lists[i].report;
 		records_done(&g.lists[i].records);
+	}
 	free(g.lists);
 	if (r < 0)
 		return *e->text ? r : errtext_set(e, r, "%s", strerror(-r));

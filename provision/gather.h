@@ -25,7 +25,7 @@ struct gathered {
 	struct judgement *judgements;
 	size_t n_judgements;
 	struct server_report *servers; /* as in the settings */
-	char registry[256];	       /* why PeeringDB could not be asked; empty: it could */
+	char registry[256];	       /* why PeeringDB could not be asked now; empty: it could */
 	struct plan_target *targets;   /* the shim first */
 	size_t n_targets;
 	struct observation *observations;

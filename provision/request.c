@@ -302,6 +302,9 @@ int request_prepare(struct world *w, const struct request_wish *wish, struct req
 	locations_done(&p.offered);
 	if (r == -E2BIG)
 		return errtext_set(e, r, "more than %d sessions: name locations", REQUEST_MAX);
+	if (r == -ENODATA)
+		return errtext_set(e, r, "PeeringDB has no address of AS%u, or none of AS%u",
+				   w->settings->asn, p.peer->asn);
 	if (r < 0)
 		return errtext_set(e, r, "%s", strerror(-r));
 	*ret = out;
@@ -350,7 +353,7 @@ struct sending {
 	const struct server_settings *server;
 	request_outcome_fn *fn;
 	void *arg;
-	const char *request_id;
+	char request_id[RECORD_ID_MAX];
 	int error;
 };
 
@@ -386,7 +389,7 @@ static int send_batch(struct sending *s, const struct record *sessions, size_t n
 	int r = 0;
 
 	audit_new_id(id);
-	s->request_id = id;
+	strcpy(s->request_id, id);
 	for (size_t i = 0; i < n; i++)
 		r |= remember(w, s->server, &sessions[i], id, OUTCOME_UNKNOWN, "no answer yet",
 			      false);
@@ -402,7 +405,7 @@ static int send_batch(struct sending *s, const struct record *sessions, size_t n
 		return 0;
 	}
 	if (*created.request_id)
-		s->request_id = created.request_id;
+		strcpy(s->request_id, created.request_id);
 	for (size_t i = 0; i < created.n_outcomes; i++)
 		on_outcome(s, &created.outcomes[i], false);
 	for (size_t i = 0; i < created.extra.n; i++) {

@@ -104,7 +104,7 @@ struct peer_settings {
 	uint32_t max_prefix_4,
 		max_prefix_6; /* 0: from PeeringDB, with headroom, else the default */
 	char *import,
-		*export; /* BIRD: filter name; FRR: route-map; NULL: nothing passes (RFC 8212) */
+		*export; /* BIRD: function; FRR: route-map; NULL: nothing passes (RFC 8212) */
 	int role; /* RFC 9234 number of ours that the API must agree with; -1: what the API says,
 		   * else peer. BGP_ROLE_* in record.h */
 };

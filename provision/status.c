@@ -197,8 +197,10 @@ int status_look(struct world *w, struct status *ret, struct errtext *e)
 	int r = look_at_programs(&l, e);
 
 	s.rows = calloc(w->state.n_owned + w->state.n_asked + 1, sizeof(*s.rows));
-	if (!s.rows)
-		r = errtext_set(e, -ENOMEM, "out of memory");
+	if (!s.rows) {
+		errtext_set(e, -ENOMEM, "out of memory");
+		r = -ENOMEM;
+	}
 	for (size_t i = 0; r == 0 && i < w->state.n_owned; i++)
 		explain_owned(&l, &w->state.owned[i], &s.rows[s.n++]);
 	for (size_t i = 0; r == 0 && i < w->state.n_asked; i++) {

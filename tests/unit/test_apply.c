@@ -524,8 +524,6 @@ static void stopped_program_stops_everything(void **state)
 
 static void states_are_equal(const struct state *a, const struct state *b)
 {
-	_cleanup_free_ char *x = NULL, *y = NULL;
-
 	assert_int_equal(a->generation, b->generation);
 	assert_int_equal(a->n_owned, b->n_owned);
 	for (size_t i = 0; i < a->n_owned; i++) {

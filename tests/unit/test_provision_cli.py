@@ -452,6 +452,15 @@ def test_the_registry_is_asked(rig, server):
     assert rig.configured() == {"192.0.2.66"}
 
 
+def test_the_registry_is_down(rig, server):
+    """What it said in the last days is used, and said."""
+    rig.run("request", "them", "--common")
+    server.inject("pdb-error", listener="peeringdb", count=None)
+    run = rig.run("apply", want=3)
+    assert rig.configured() == THREE
+    assert "old are used" in run.json["registry"]
+
+
 def test_registry_from_a_dump(rig, server):
     dump = rig.folder / "dump.json"
     dump.write_text(json.dumps(SERVER["peeringdb"]))
