@@ -43,10 +43,11 @@ static const char *find_numbered(const char *output, unsigned *ret_number)
 {
 	const char *line;
 	size_t len;
+	int used;
 
 	while ((line = target_next_line(&output, &len)))
-		if (sscanf(line, "line %u:", ret_number) == 1)
-			return line + strcspn(line, ":") + 1;
+		if (sscanf(line, "line %u%n", ret_number, &used) == 1 && line[used] == ':')
+			return line + used + 1;
 	return NULL;
 }
 

@@ -817,6 +817,7 @@ static void test_judge_frr(void **state)
 		/* also when the exit status says that all is well */
 		{"% Specify remote-as first\n", "", "FRR refuses F: Specify remote-as first", 0,
 		 -EINVAL},
+		{"", "line 2", "FRR refuses F: vtysh failed without a word", 2, -EINVAL},
 		{"", "line 7: oh\n", "FRR refuses line 7 of F, '': oh", 0, -EINVAL},
 		{"", "", "FRR refuses F: vtysh failed without a word", 1, -EINVAL},
 		{"", "Exiting: failed to connect to any daemons.\n",
