@@ -102,9 +102,8 @@ struct peer_settings {
 	size_t n_locations;
 	char *daemon; /* name of a daemon block; NULL: the only one there is, or none */
 	uint32_t max_prefix_4,
-		max_prefix_6; /* 0: from PeeringDB, with headroom, else the default */
-	char *import,
-		*export; /* BIRD: function; FRR: route-map; NULL: nothing passes (RFC 8212) */
+		max_prefix_6;  /* 0: from PeeringDB, with headroom, else the default */
+	char *import, *export; /* BIRD: function; FRR: route-map; NULL: nothing passes (RFC 8212) */
 	int role; /* RFC 9234 number of ours that the API must agree with; -1: what the API says,
 		   * else peer. BGP_ROLE_* in record.h */
 };
