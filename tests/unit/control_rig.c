@@ -137,6 +137,8 @@ static void be_a_worker(int fd)
 
 	dup2(fd, 0);
 	close_range(1, ~0U, 0);
+	while (rig->is_stubborn)
+		pause();
 	poll(&p, 1, -1);
 	_exit(0);
 }

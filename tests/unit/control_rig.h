@@ -57,6 +57,7 @@ struct rig {
 	unsigned n_started; /* workers, all together */
 	int start_error;    /* -errno for the next starts of workers */
 	unsigned n_start_errors;
+	bool is_stubborn; /* the next processes do not end with their sockets */
 	char dir[40], path[64], socket[64], group[64];
 	const char *keylog;
 	uint16_t tls_port;
