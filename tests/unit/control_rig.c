@@ -77,8 +77,8 @@ static void on_apply(struct fake_worker *w, uint32_t id)
 		take_batch(w);
 	batch_done(&w->batch);
 	switch (answer) {
-	case RIG_TAKES: rig_reply_text(w, MSG_APPLIED, id, ""); break;
-	case RIG_REFUSES: rig_reply_text(w, MSG_APPLIED, id, "I would rather not"); break;
+	case RIG_TAKES: crig_reply_text(w, MSG_APPLIED, id, ""); break;
+	case RIG_REFUSES: crig_reply_text(w, MSG_APPLIED, id, "I would rather not"); break;
 	case RIG_SILENT: return;
 	case RIG_DIES: kill(w->pid, SIGKILL); return;
 	}
@@ -108,14 +108,14 @@ static void on_message(void *arg, struct ipc_message *m)
 	switch (m->type) {
 	case MSG_APPLY: on_apply(w, m->id); return;
 	case MSG_KEYLOG: w->has_keylog = m->fd >= 0; return;
-	case MSG_PING: rig_reply(w, MSG_PONG, m->id, NULL, 0); return;
+	case MSG_PING: crig_reply(w, MSG_PONG, m->id, NULL, 0); return;
 	case MSG_QUERY:
 		if (!w->by_hand)
-			rig_reply_text(w, MSG_STATUS_END, m->id, "{}");
+			crig_reply_text(w, MSG_STATUS_END, m->id, "{}");
 		break;
 	case MSG_RESET:
 		if (!w->by_hand)
-			rig_reply(w, MSG_RESET_DONE, m->id, &none, sizeof(none));
+			crig_reply(w, MSG_RESET_DONE, m->id, &none, sizeof(none));
 		break;
 	}
 	record(w, m);
@@ -185,17 +185,17 @@ static const struct control_parts parts = {
 	.start_process = start_process,
 };
 
-void rig_reply(struct fake_worker *w, uint32_t type, uint32_t id, const void *payload, size_t len)
+void crig_reply(struct fake_worker *w, uint32_t type, uint32_t id, const void *payload, size_t len)
 {
 	assert_int_equal(ipc_send(w->ipc, type, id, payload, len, -1), 0);
 }
 
-void rig_reply_text(struct fake_worker *w, uint32_t type, uint32_t id, const char *text)
+void crig_reply_text(struct fake_worker *w, uint32_t type, uint32_t id, const char *text)
 {
-	rig_reply(w, type, id, text, strlen(text));
+	crig_reply(w, type, id, text, strlen(text));
 }
 
-const struct rig_message *rig_last(const struct fake_worker *w, uint32_t type)
+const struct rig_message *crig_last(const struct fake_worker *w, uint32_t type)
 {
 	for (size_t i = w->n_messages; i > 0; i--)
 		if (w->messages[i - 1].type == type)
@@ -203,7 +203,7 @@ const struct rig_message *rig_last(const struct fake_worker *w, uint32_t type)
 	return NULL;
 }
 
-size_t rig_count(const struct fake_worker *w, uint32_t type)
+size_t crig_count(const struct fake_worker *w, uint32_t type)
 {
 	size_t n = 0;
 
@@ -212,14 +212,14 @@ size_t rig_count(const struct fake_worker *w, uint32_t type)
 	return n;
 }
 
-void rig_kill(struct fake_worker *w)
+void crig_kill(struct fake_worker *w)
 {
 	struct child *child = w->rig->c->children[w->number];
 	pid_t pid = w->pid;
 
 	assert_int_equal(child_pid(child), pid);
 	kill(pid, SIGKILL);
-	rig_until(w->rig, child_pid(child) != pid);
+	crig_until(w->rig, child_pid(child) != pid);
 }
 
 /* --- control
@@ -232,7 +232,7 @@ static void report(void *arg, const char *where, const char *text)
 	fail_msg("%s: %s", where, text);
 }
 
-int rig_try(struct rig *r, struct errtext *e)
+int crig_try(struct rig *r, struct errtext *e)
 {
 	struct config *config;
 
@@ -240,18 +240,18 @@ int rig_try(struct rig *r, struct errtext *e)
 	return control_new_of(&parts, config, r->keylog, &r->c, e);
 }
 
-void rig_start(struct rig *r)
+void crig_start(struct rig *r)
 {
 	struct errtext e;
 
-	if (rig_try(r, &e) < 0)
+	if (crig_try(r, &e) < 0)
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < r->c->n_children; i++)
-		rig_until(r, r->workers[i].n_batches == 1);
-	rig_settle(r);
+		crig_until(r, r->workers[i].n_batches == 1);
+	crig_settle(r);
 }
 
-void rig_stop(struct rig *r)
+void crig_stop(struct rig *r)
 {
 	/* Ends of sockets only: nothing runs any more that could be told. */
 	for (size_t i = 0; i < RIG_WORKERS; i++)
@@ -259,20 +259,20 @@ void rig_stop(struct rig *r)
 	control_free(TAKE(r->c));
 }
 
-bool rig_turn(struct rig *r, unsigned i)
+bool crig_turn(struct rig *r, unsigned i)
 {
 	loop_turn(r->c->loop, false);
 	usleep(1000);
 	return i < TURNS_MAX;
 }
 
-void rig_settle(struct rig *r)
+void crig_settle(struct rig *r)
 {
 	for (int i = 0; i < 20; i++)
 		loop_turn(r->c->loop, false);
 }
 
-const struct steering_entry *rig_entry(const struct rig *r, const char *neighbor)
+const struct steering_entry *crig_entry(const struct rig *r, const char *neighbor)
 {
 	struct addr want;
 
@@ -283,7 +283,7 @@ const struct steering_entry *rig_entry(const struct rig *r, const char *neighbor
 	return NULL;
 }
 
-char *rig_config_text(const struct config *c)
+char *crig_config_text(const struct config *c)
 {
 	char *text, *line, *out;
 	size_t len;
@@ -310,7 +310,7 @@ char *rig_config_text(const struct config *c)
 /* --- clients of the control socket
  * ---------------------------------------------------------------------------------------- */
 
-int rig_dial(struct rig *r)
+int crig_dial(struct rig *r)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -330,7 +330,7 @@ static void say(int fd, const char *fmt, va_list args)
 	assert_int_equal(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
 }
 
-void rig_say(int fd, const char *fmt, ...)
+void crig_say(int fd, const char *fmt, ...)
 {
 	va_list args;
 
@@ -339,7 +339,7 @@ void rig_say(int fd, const char *fmt, ...)
 	va_end(args);
 }
 
-struct jv *rig_hear(struct rig *r, int fd)
+struct jv *crig_hear(struct rig *r, int fd)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t len = 0, size = 0;
@@ -354,7 +354,7 @@ struct jv *rig_hear(struct rig *r, int fd)
 			line = realloc(line, size);
 			assert_non_null(line);
 		}
-		rig_until(r, (n = recv(fd, line + len, size - len, 0)) >= 0 || errno != EAGAIN);
+		crig_until(r, (n = recv(fd, line + len, size - len, 0)) >= 0 || errno != EAGAIN);
 		assert_true(n > 0);
 		len += n;
 	}
@@ -363,19 +363,19 @@ struct jv *rig_hear(struct rig *r, int fd)
 	return answer;
 }
 
-struct jv *rig_ask(struct rig *r, const char *fmt, ...)
+struct jv *crig_ask(struct rig *r, const char *fmt, ...)
 {
 	va_list args;
 
 	if (r->client < 0)
-		r->client = rig_dial(r);
+		r->client = crig_dial(r);
 	va_start(args, fmt);
 	say(r->client, fmt, args);
 	va_end(args);
-	return rig_hear(r, r->client);
+	return crig_hear(r, r->client);
 }
 
-void rig_expect_refusal(struct jv *answer, const char *error, const char *hint)
+void crig_expect_refusal(struct jv *answer, const char *error, const char *hint)
 {
 	assert_non_null(jv_get(answer, "ok"));
 	assert_false(jv_get_bool(answer, "ok", true));
@@ -404,19 +404,19 @@ static void read_log(struct rig *r)
 	}
 }
 
-bool rig_logged(struct rig *r, const char *text)
+bool crig_logged(struct rig *r, const char *text)
 {
 	read_log(r);
 	return strstr(r->log + r->log_from, text) != NULL;
 }
 
-void rig_log_forget(struct rig *r)
+void crig_log_forget(struct rig *r)
 {
 	read_log(r);
 	r->log_from = r->log_len;
 }
 
-const char *rig_notified(struct rig *r)
+const char *crig_notified(struct rig *r)
 {
 	size_t len = 0;
 	ssize_t n;
@@ -469,7 +469,7 @@ static void open_notify(struct rig *r)
  * -----------------------------------------------------------------------------------------------------------
  */
 
-void rig_write_file(struct rig *r, const char *name, const char *text)
+void crig_write_file(struct rig *r, const char *name, const char *text)
 {
 	char path[128];
 	FILE *f;
@@ -482,7 +482,7 @@ void rig_write_file(struct rig *r, const char *name, const char *text)
 	assert_int_equal(chmod(path, 0600), 0);
 }
 
-void rig_write(struct rig *r, const char *fmt, ...)
+void crig_write(struct rig *r, const char *fmt, ...)
 {
 	char text[8192];
 	va_list args;
@@ -495,7 +495,7 @@ void rig_write(struct rig *r, const char *fmt, ...)
 	n += vsnprintf(text + n, sizeof(text) - n, fmt, args);
 	va_end(args);
 	assert_true(n < (int)sizeof(text));
-	rig_write_file(r, "botlsd.conf", text);
+	crig_write_file(r, "botlsd.conf", text);
 }
 
 static uint16_t free_port(void)
@@ -510,7 +510,7 @@ static uint16_t free_port(void)
 	return ntohs(sin.sin_port);
 }
 
-int control_rig_setup(void **state)
+int crig_setup(void **state)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	const struct group *group = getgrgid(getegid());
@@ -529,12 +529,12 @@ int control_rig_setup(void **state)
 	for (size_t i = 0; i < RIG_WORKERS; i++)
 		batch_init(&r->workers[i].batch);
 	fake_steering_init(&r->steering, &r->n_answers);
-	rig_write_file(r, "own.pem", pki.own.pem);
-	rig_write_file(r, "own.key", pki.own.key_pem);
-	rig_write_file(r, "ca.pem", pki.ca.pem);
-	rig_write_file(r, "expired.pem", pki.expired.pem);
-	rig_write_file(r, "expired.key", pki.expired.key_pem);
-	rig_write_file(r, "other.key", pki.other.key_pem);
+	crig_write_file(r, "own.pem", pki.own.pem);
+	crig_write_file(r, "own.key", pki.own.key_pem);
+	crig_write_file(r, "ca.pem", pki.ca.pem);
+	crig_write_file(r, "expired.pem", pki.expired.pem);
+	crig_write_file(r, "expired.key", pki.expired.key_pem);
+	crig_write_file(r, "other.key", pki.other.key_pem);
 	log_set_level(LOG_LEVEL_INFO);
 	open_notify(r);
 	catch_log(r);
@@ -542,14 +542,14 @@ int control_rig_setup(void **state)
 	return 0;
 }
 
-int control_rig_teardown(void **state)
+int crig_teardown(void **state)
 {
 	static const char *const files[] = {"botlsd.conf", "own.pem",	  "own.key",   "ca.pem",
 					    "expired.pem", "expired.key", "other.key", "keylog"};
 	struct rig *r = *state;
 	char path[128];
 
-	rig_stop(r);
+	crig_stop(r);
 	cleanup_close(&r->client);
 	fake_steering_done(&r->steering);
 	unsetenv("NOTIFY_SOCKET");
@@ -564,7 +564,7 @@ int control_rig_teardown(void **state)
 	return 0;
 }
 
-int control_rig_group_setup(void **state)
+int crig_group_setup(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
@@ -582,7 +582,7 @@ int control_rig_group_setup(void **state)
 	return 0;
 }
 
-int control_rig_group_teardown(void **state)
+int crig_group_teardown(void **state)
 {
 	(void)state;
 	cert_done(&pki.ca);

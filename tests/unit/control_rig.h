@@ -70,57 +70,57 @@ struct rig {
 };
 
 /* cmocka's group fixtures: certificates for all. */
-int control_rig_group_setup(void **state);
-int control_rig_group_teardown(void **state);
+int crig_group_setup(void **state);
+int crig_group_teardown(void **state);
 /* Per test: a folder, certificates in it, no control yet. */
-int control_rig_setup(void **state);
-int control_rig_teardown(void **state);
+int crig_setup(void **state);
+int crig_teardown(void **state);
 
 /* Writes botlsd.conf: what every test needs, then `text`. */
-void rig_write(struct rig *r, const char *fmt, ...) PRINTF(2, 3);
-void rig_write_file(struct rig *r, const char *name, const char *text);
+void crig_write(struct rig *r, const char *fmt, ...) PRINTF(2, 3);
+void crig_write_file(struct rig *r, const char *name, const char *text);
 /* In the folder there are own.pem with own.key, ca.pem, expired.pem with expired.key, other.key. */
 
 /* control_new(); *e when it fails. */
-int rig_try(struct rig *r, struct errtext *e);
-/* control_new() with what rig_write() wrote, and every worker has its configuration. */
-void rig_start(struct rig *r);
-void rig_stop(struct rig *r); /* control_free() */
+int crig_try(struct rig *r, struct errtext *e);
+/* control_new() with what crig_write() wrote, and every worker has its configuration. */
+void crig_start(struct rig *r);
+void crig_stop(struct rig *r); /* control_free() */
 
-bool rig_turn(struct rig *r, unsigned i);
-#define rig_until(r, condition)                                                                    \
+bool crig_turn(struct rig *r, unsigned i);
+#define crig_until(r, condition)                                                                   \
 	do {                                                                                       \
 		for (unsigned i_ = 0; !(condition); i_++)                                          \
-			if (!rig_turn(r, i_))                                                      \
+			if (!crig_turn(r, i_))                                                     \
 				fail_msg("in vain: %s", #condition);                               \
 	} while (0)
 /* Everything that can happen now has happened. */
-void rig_settle(struct rig *r);
+void crig_settle(struct rig *r);
 
 /* A client of the control socket. */
-int rig_dial(struct rig *r);
-void rig_say(int fd, const char *fmt, ...) PRINTF(2, 3);
-struct jv *rig_hear(struct rig *r, int fd); /* one answer; the caller's */
-struct jv *rig_ask(struct rig *r, const char *fmt, ...) PRINTF(2, 3);
+int crig_dial(struct rig *r);
+void crig_say(int fd, const char *fmt, ...) PRINTF(2, 3);
+struct jv *crig_hear(struct rig *r, int fd); /* one answer; the caller's */
+struct jv *crig_ask(struct rig *r, const char *fmt, ...) PRINTF(2, 3);
 /* It says no, with these words in its "error" (and "hint" unless NULL). Frees the answer. */
-void rig_expect_refusal(struct jv *answer, const char *error, const char *hint);
+void crig_expect_refusal(struct jv *answer, const char *error, const char *hint);
 
 /* What a worker says. */
-void rig_reply(struct fake_worker *w, uint32_t type, uint32_t id, const void *payload, size_t len);
-void rig_reply_text(struct fake_worker *w, uint32_t type, uint32_t id, const char *text);
+void crig_reply(struct fake_worker *w, uint32_t type, uint32_t id, const void *payload, size_t len);
+void crig_reply_text(struct fake_worker *w, uint32_t type, uint32_t id, const char *text);
 /* The last message of this type, or NULL; and how many there were. */
-const struct rig_message *rig_last(const struct fake_worker *w, uint32_t type);
-size_t rig_count(const struct fake_worker *w, uint32_t type);
+const struct rig_message *crig_last(const struct fake_worker *w, uint32_t type);
+size_t crig_count(const struct fake_worker *w, uint32_t type);
 /* Its process dies, and control has seen it. */
-void rig_kill(struct fake_worker *w);
+void crig_kill(struct fake_worker *w);
 
-const struct steering_entry *rig_entry(const struct rig *r, const char *neighbor);
-/* True when the log has the text since the last rig_log_forget(). */
-bool rig_logged(struct rig *r, const char *text);
-void rig_log_forget(struct rig *r);
+const struct steering_entry *crig_entry(const struct rig *r, const char *neighbor);
+/* True when the log has the text since the last crig_log_forget(). */
+bool crig_logged(struct rig *r, const char *text);
+void crig_log_forget(struct rig *r);
 /* All that was said to systemd since the last call, a space after each. */
-const char *rig_notified(struct rig *r);
+const char *crig_notified(struct rig *r);
 /* What config_print() says, without comments; free() it. */
-char *rig_config_text(const struct config *c);
+char *crig_config_text(const struct config *c);
 
 #endif

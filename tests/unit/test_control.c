@@ -25,10 +25,10 @@ static int setup(void **state)
 {
 	struct rig *r;
 
-	control_rig_setup(state);
+	crig_setup(state);
 	r = *state;
-	rig_write(r, NEIGHBORS);
-	rig_start(r);
+	crig_write(r, NEIGHBORS);
+	crig_start(r);
 	return 0;
 }
 
@@ -42,35 +42,35 @@ static void what_steering_is_told(void **state)
 	struct rig *r = *state;
 	char text[ADDR_STRLEN];
 
-	rig_write(r, "neighbor \"127.0.0.2\" { }\n"
-		     "neighbor \"127.0.0.3\" { mode = preferred ttl-security = 3 }\n"
-		     "neighbor \"127.0.0.4\" { mode = off }\n"
-		     "neighbor \"127.0.0.5\" { role = accept local-address = \"127.0.0.77\" }\n"
-		     "neighbor \"127.0.0.6\" { role = connect inner-tcp-md5 = \"secret\" }\n"
-		     "neighbor \"127.0.7.0/24\" { }\n"
-		     "neighbor \"fe80::2%%nosuchif\" { }\n");
-	rig_start(r);
+	crig_write(r, "neighbor \"127.0.0.2\" { }\n"
+		      "neighbor \"127.0.0.3\" { mode = preferred ttl-security = 3 }\n"
+		      "neighbor \"127.0.0.4\" { mode = off }\n"
+		      "neighbor \"127.0.0.5\" { role = accept local-address = \"127.0.0.77\" }\n"
+		      "neighbor \"127.0.0.6\" { role = connect inner-tcp-md5 = \"secret\" }\n"
+		      "neighbor \"127.0.7.0/24\" { }\n"
+		      "neighbor \"fe80::2%%nosuchif\" { }\n");
+	crig_start(r);
 	assert_int_equal(r->steering.n_entries, 6);
-	assert_null(rig_entry(r, "127.0.0.4"));
-	e = rig_entry(r, "127.0.0.2");
+	assert_null(crig_entry(r, "127.0.0.4"));
+	e = crig_entry(r, "127.0.0.2");
 	assert_true(e->is_required && e->may_connect && !e->allow_clear && !e->min_ttl);
 	assert_null(e->inner_tcp_md5);
 	assert_string_equal(addr_format(&e->own, text), "127.0.0.1");
-	e = rig_entry(r, "127.0.0.3");
+	e = crig_entry(r, "127.0.0.3");
 	assert_true(!e->is_required && e->may_connect && !e->allow_clear);
 	assert_int_equal(e->min_ttl, 253);
-	e = rig_entry(r, "127.0.0.5");
+	e = crig_entry(r, "127.0.0.5");
 	assert_false(e->may_connect);
 	assert_string_equal(addr_format(&e->own, text), "127.0.0.77");
-	e = rig_entry(r, "127.0.0.6");
+	e = crig_entry(r, "127.0.0.6");
 	assert_true(e->may_connect);
 	assert_string_equal(e->inner_tcp_md5, "secret");
-	e = rig_entry(r, "127.0.7.0/24");
+	e = crig_entry(r, "127.0.7.0/24");
 	assert_false(e->may_connect);
 	assert_int_equal(e->own.family, AF_UNSPEC);
-	e = rig_entry(r, "fe80::2%nosuchif");
+	e = crig_entry(r, "fe80::2%nosuchif");
 	assert_int_equal(e->own.family, AF_UNSPEC);
-	assert_false(rig_logged(r, "secret"));
+	assert_false(crig_logged(r, "secret"));
 }
 
 /* Fail closed: the kernel is programmed before anything else is even looked at. */
@@ -78,17 +78,18 @@ static void a_bad_certificate_is_its_neighbors_trouble(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r,
-		  "neighbor \"127.0.0.2\" { key = \"other.key\" }\n"
-		  "neighbor \"127.0.0.3\" { certificate = \"none.pem\" }\n"
-		  "neighbor \"127.0.0.4\" { certificate = \"expired.pem\" key = \"expired.key\" }\n"
-		  "neighbor \"127.0.0.5\" { }\n");
-	rig_start(r);
+	crig_write(
+		r,
+		"neighbor \"127.0.0.2\" { key = \"other.key\" }\n"
+		"neighbor \"127.0.0.3\" { certificate = \"none.pem\" }\n"
+		"neighbor \"127.0.0.4\" { certificate = \"expired.pem\" key = \"expired.key\" }\n"
+		"neighbor \"127.0.0.5\" { }\n");
+	crig_start(r);
 	assert_int_equal(r->steering.n_entries, 4);
-	assert_true(rig_logged(r, "other.key"));
-	assert_true(rig_logged(r, "none.pem"));
-	assert_true(rig_logged(r, "expired.pem"));
-	assert_true(rig_logged(r, "sessions live on, new ones fail"));
+	assert_true(crig_logged(r, "other.key"));
+	assert_true(crig_logged(r, "none.pem"));
+	assert_true(crig_logged(r, "expired.pem"));
+	assert_true(crig_logged(r, "sessions live on, new ones fail"));
 	assert_int_equal(r->workers[0].config->n_neighbors, 4);
 }
 
@@ -131,7 +132,7 @@ static void busy_control_socket(struct rig *r)
 static void no_group(struct rig *r)
 {
 	strcpy(r->group, "no-such-group");
-	rig_write(r, NEIGHBORS);
+	crig_write(r, NEIGHBORS);
 }
 
 static void no_process(struct rig *r)
@@ -167,9 +168,9 @@ static void it_does_not_start(void **state)
 	const struct failure *f = r->parameter;
 	struct errtext e = {};
 
-	rig_write(r, NEIGHBORS);
+	crig_write(r, NEIGHBORS);
 	f->spoil(r);
-	assert_true(rig_try(r, &e) < 0);
+	assert_true(crig_try(r, &e) < 0);
 	assert_null(r->c);
 	if (!strstr(e.text, f->error))
 		fail_msg("says '%s'", e.text);
@@ -193,12 +194,12 @@ static void a_predecessor_goes(void **state)
 	r->steering.n_busy = 3;
 	r->steering.n_bad = 1;
 	r->steering.not_the_first = "no cgroup here";
-	rig_write(r, NEIGHBORS);
-	rig_start(r);
+	crig_write(r, NEIGHBORS);
+	crig_start(r);
 	assert_int_equal(r->steering.n_new, 4);
-	assert_true(rig_logged(r, "steering by fake, because: no cgroup here"));
-	assert_true(rig_logged(r, "kernel, something: lacks it"));
-	assert_false(rig_logged(r, "as it was")); /* what is lost is the audit's */
+	assert_true(crig_logged(r, "steering by fake, because: no cgroup here"));
+	assert_true(crig_logged(r, "kernel, something: lacks it"));
+	assert_false(crig_logged(r, "as it was")); /* what is lost is the audit's */
 }
 
 /* --- what the clock tells
@@ -209,20 +210,20 @@ static void expiry(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, NEIGHBORS);
-	rig_start(r);
-	assert_false(rig_logged(r, "expires"));
+	crig_write(r, NEIGHBORS);
+	crig_start(r);
+	assert_false(crig_logged(r, "expires"));
 	assert_true(timer_is_set(r->c->expiry));
-	rig_write(r,
-		  "expiry-warning-days = 365\nneighbor \"127.0.0.1\" { mode = off }\n" NEIGHBORS);
-	jv_free(rig_ask(r, "{\"command\":\"reload\"}"));
-	assert_true(rig_logged(r, "neighbor 127.0.0.2: our certificate "));
-	assert_true(rig_logged(r, "/own.pem expires in "));
-	assert_false(rig_logged(r, "neighbor 127.0.0.3")); /* one line for all that share it */
-	rig_log_forget(r);
+	crig_write(r,
+		   "expiry-warning-days = 365\nneighbor \"127.0.0.1\" { mode = off }\n" NEIGHBORS);
+	jv_free(crig_ask(r, "{\"command\":\"reload\"}"));
+	assert_true(crig_logged(r, "neighbor 127.0.0.2: our certificate "));
+	assert_true(crig_logged(r, "/own.pem expires in "));
+	assert_false(crig_logged(r, "neighbor 127.0.0.3")); /* one line for all that share it */
+	crig_log_forget(r);
 	timer_set_ms(r->c->expiry, 0);
-	rig_settle(r);
-	assert_true(rig_logged(r, "expires in "));
+	crig_settle(r);
+	assert_true(crig_logged(r, "expires in "));
 	assert_true(timer_is_set(r->c->expiry));
 }
 
@@ -233,18 +234,18 @@ static void what_is_lost_is_put_back(void **state)
 
 	assert_true(timer_is_set(r->c->audit));
 	timer_set_ms(r->c->audit, 0);
-	rig_settle(r);
+	crig_settle(r);
 	assert_int_equal(r->steering.n_repaired, 0);
 	r->steering.n_bad = 2;
 	r->steering.repair_error = -EIO;
 	timer_set_ms(r->c->audit, 0);
-	rig_settle(r);
-	assert_true(rig_logged(r, "does not agree with 2 of the things"));
-	assert_true(rig_logged(r, "steering cannot be repaired: beyond repair"));
+	crig_settle(r);
+	assert_true(crig_logged(r, "does not agree with 2 of the things"));
+	assert_true(crig_logged(r, "steering cannot be repaired: beyond repair"));
 	r->steering.repair_error = 0;
 	assert_true(timer_is_set(r->c->audit));
 	timer_set_ms(r->c->audit, 0);
-	rig_settle(r);
+	crig_settle(r);
 	assert_int_equal(r->steering.n_repaired, 1);
 	assert_int_equal(r->steering.n_bad, 0);
 	assert_int_equal(r->steering.n_applied, n); /* no address has changed */
@@ -256,10 +257,10 @@ static void the_watchdog(void **state)
 
 	setenv("WATCHDOG_USEC", "20000", 1);
 	unsetenv("WATCHDOG_PID");
-	rig_write(r, NEIGHBORS);
-	rig_start(r);
+	crig_write(r, NEIGHBORS);
+	crig_start(r);
 	for (int i = 0; i < 3; i++)
-		rig_until(r, strstr(rig_notified(r), "WATCHDOG=1"));
+		crig_until(r, strstr(crig_notified(r), "WATCHDOG=1"));
 	unsetenv("WATCHDOG_USEC");
 }
 
@@ -278,7 +279,7 @@ static void change_lo(unsigned long request, struct ifreq *ifr)
 
 static bool has_own(struct rig *r, const char *neighbor)
 {
-	return rig_entry(r, neighbor)->own.family == AF_INET;
+	return crig_entry(r, neighbor)->own.family == AF_INET;
 }
 
 /* Our address comes with an interface, and goes with it. */
@@ -292,28 +293,28 @@ static void addresses_come_and_go(void **state)
 		close(home);
 		skip();
 	}
-	rig_write(r, NEIGHBORS "neighbor \"192.0.2.2\" { }\n");
-	rig_start(r);
+	crig_write(r, NEIGHBORS "neighbor \"192.0.2.2\" { }\n");
+	crig_start(r);
 	assert_false(has_own(r, "127.0.0.2"));
 	n = r->steering.n_applied;
 	change_lo(SIOCSIFFLAGS, &(struct ifreq){.ifr_flags = IFF_UP});
-	rig_until(r, has_own(r, "127.0.0.2"));
+	crig_until(r, has_own(r, "127.0.0.2"));
 	/* Once more when the burst is over, whatever it was: the table holds interface indexes. */
-	rig_until(r, !timer_is_set(r->c->network_changed));
+	crig_until(r, !timer_is_set(r->c->network_changed));
 	assert_true(r->steering.n_applied >= n + 2);
 	/* A route tells nobody: the audit looks. */
 	assert_int_equal(system("ip route add 192.0.2.2/32 dev lo src 127.0.0.1"), 0);
-	rig_settle(r);
+	crig_settle(r);
 	assert_false(has_own(r, "192.0.2.2"));
 	timer_set_ms(r->c->audit, 0);
-	rig_until(r, has_own(r, "192.0.2.2"));
+	crig_until(r, has_own(r, "192.0.2.2"));
 	/* What the kernel does not take now is not forgotten. */
 	r->steering.apply_error = -ENOBUFS;
 	change_lo(SIOCSIFADDR, &(struct ifreq){.ifr_addr.sa_family = AF_INET});
-	rig_until(r, rig_logged(r, "steering cannot follow a change of addresses or routes"));
+	crig_until(r, crig_logged(r, "steering cannot follow a change of addresses or routes"));
 	assert_true(has_own(r, "127.0.0.2"));
 	r->steering.apply_error = 0;
-	rig_until(r, !has_own(r, "127.0.0.2"));
+	crig_until(r, !has_own(r, "127.0.0.2"));
 	assert_int_equal(setns(home, CLONE_NEWNET), 0);
 	close(home);
 }
@@ -324,8 +325,8 @@ static void addresses_come_and_go(void **state)
 
 static void it_runs(struct rig *r, int signo)
 {
-	rig_log_forget(r);
-	rig_notified(r);
+	crig_log_forget(r);
+	crig_notified(r);
 	raise(signo);
 }
 
@@ -335,11 +336,11 @@ static void an_orderly_stop(void **state)
 
 	it_runs(r, SIGTERM);
 	assert_int_equal(control_run(r->c), 0);
-	assert_true(rig_logged(r, "botlsd runs: 2 neighbors, steering fake, TLS port "));
-	assert_string_equal(rig_notified(r), "READY=1 STOPPING=1 ");
-	assert_true(rig_logged(r, "stopping: removing all that was programmed"));
+	assert_true(crig_logged(r, "botlsd runs: 2 neighbors, steering fake, TLS port "));
+	assert_string_equal(crig_notified(r), "READY=1 STOPPING=1 ");
+	assert_true(crig_logged(r, "stopping: removing all that was programmed"));
 	assert_int_equal(r->steering.n_removed, 1);
-	rig_stop(r);
+	crig_stop(r);
 	assert_int_equal(r->steering.n_freed, 1);
 	assert_int_equal(kill(r->workers[0].pid, 0), -1);
 	assert_int_equal(access(r->socket, F_OK), -1);
@@ -353,7 +354,7 @@ static void an_interrupt(void **state)
 	r->steering.remove_error = -EBUSY;
 	assert_int_equal(control_run(r->c), -EIO);
 	assert_int_equal(r->steering.n_removed, 1);
-	assert_true(rig_logged(r, "cannot remove all that was programmed: it stays"));
+	assert_true(crig_logged(r, "cannot remove all that was programmed: it stays"));
 }
 
 static void a_stop_for_a_restart(void **state)
@@ -363,8 +364,8 @@ static void a_stop_for_a_restart(void **state)
 	it_runs(r, SIGUSR1);
 	assert_int_equal(control_run(r->c), 0);
 	assert_int_equal(r->steering.n_removed, 0);
-	assert_true(rig_logged(r, "stopping for a restart: what is programmed stays"));
-	rig_stop(r);
+	assert_true(crig_logged(r, "stopping for a restart: what is programmed stays"));
+	crig_stop(r);
 	assert_int_equal(r->steering.n_removed, 0);
 	assert_int_equal(r->steering.n_freed, 1);
 }
@@ -385,7 +386,7 @@ static void an_end_without_a_signal(void **state)
 	assert_int_equal(control_run(r->c), 0);
 	assert_int_equal(r->steering.n_removed, 0);
 	timer_free(t);
-	rig_stop(r);
+	crig_stop(r);
 	assert_int_equal(r->steering.n_removed, 0);
 	assert_int_equal(r->steering.n_freed, 1);
 }
@@ -427,15 +428,16 @@ static void checking(void **state)
 	struct problems p;
 
 	assert_non_null(user);
-	rig_write(r, "user = \"%s\"\n" NEIGHBORS, user->pw_name);
+	crig_write(r, "user = \"%s\"\n" NEIGHBORS, user->pw_name);
 	assert_int_equal(check(r, &p), 0);
 	assert_string_equal(p.text, "");
 	strcpy(r->group, "no-such-group");
-	rig_write(r,
-		  "user = \"no-such-user\"\n"
-		  "neighbor \"127.0.0.2\" { key = \"other.key\" }\n"
-		  "neighbor \"127.0.0.4\" { certificate = \"expired.pem\" key = \"expired.key\" }\n"
-		  "neighbor \"127.0.0.5\" { mode = off key = \"none.key\" }\n");
+	crig_write(
+		r,
+		"user = \"no-such-user\"\n"
+		"neighbor \"127.0.0.2\" { key = \"other.key\" }\n"
+		"neighbor \"127.0.0.4\" { certificate = \"expired.pem\" key = \"expired.key\" }\n"
+		"neighbor \"127.0.0.5\" { mode = off key = \"none.key\" }\n");
 	assert_int_equal(check(r, &p), -EINVAL);
 	assert_int_equal(p.n, 4);
 	assert_non_null(strstr(p.text, "user: there is no user 'no-such-user' (useradd"));
@@ -444,8 +446,8 @@ static void checking(void **state)
 	assert_non_null(strstr(p.text, "other.key"));
 	assert_non_null(strstr(p.text, "expired.pem"));
 	strcpy(r->group, getgrgid(getegid())->gr_name);
-	rig_write(r, "user = \"%s\"\nneighbor \"127.0.0.2\" { crl = \"none.crl\" }\n",
-		  user->pw_name);
+	crig_write(r, "user = \"%s\"\nneighbor \"127.0.0.2\" { crl = \"none.crl\" }\n",
+		   user->pw_name);
 	assert_int_equal(check(r, &p), -EINVAL);
 	assert_int_equal(p.n, 1);
 	assert_non_null(strstr(p.text, "none.crl"));
@@ -453,8 +455,8 @@ static void checking(void **state)
 
 int main(void)
 {
-#define T0(f) cmocka_unit_test_setup_teardown(f, control_rig_setup, control_rig_teardown)
-#define T1(f) cmocka_unit_test_setup_teardown(f, setup, control_rig_teardown)
+#define T0(f) cmocka_unit_test_setup_teardown(f, crig_setup, crig_teardown)
+#define T1(f) cmocka_unit_test_setup_teardown(f, setup, crig_teardown)
 	const struct CMUnitTest tests[] = {
 		T0(what_steering_is_told),
 		T0(a_bad_certificate_is_its_neighbors_trouble),
@@ -473,10 +475,8 @@ int main(void)
 	int failed;
 
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++)
-		each[i] =
-			(struct CMUnitTest){failures[i].name, it_does_not_start, control_rig_setup,
-					    control_rig_teardown, (void *)&failures[i]};
-	failed = cmocka_run_group_tests(tests, control_rig_group_setup, control_rig_group_teardown);
-	return failed +
-	       cmocka_run_group_tests(each, control_rig_group_setup, control_rig_group_teardown);
+		each[i] = (struct CMUnitTest){failures[i].name, it_does_not_start, crig_setup,
+					      crig_teardown, (void *)&failures[i]};
+	failed = cmocka_run_group_tests(tests, crig_group_setup, crig_group_teardown);
+	return failed + cmocka_run_group_tests(each, crig_group_setup, crig_group_teardown);
 }

@@ -18,10 +18,10 @@ static int setup(void **state, unsigned workers)
 {
 	struct rig *r;
 
-	control_rig_setup(state);
+	crig_setup(state);
 	r = *state;
-	rig_write(r, "workers = %u\n" NEIGHBORS, workers);
-	rig_start(r);
+	crig_write(r, "workers = %u\n" NEIGHBORS, workers);
+	crig_start(r);
 	r->c->gather_wait_ms = 3600 * 1000; /* what is answered is not answered by the clock */
 	for (unsigned i = 0; i < workers; i++)
 		r->workers[i].by_hand = true;
@@ -41,10 +41,10 @@ static int setup_three(void **state)
 /* The request is on its way to every worker; its id. */
 static uint32_t ask_workers(struct rig *r, int *ret_fd, uint32_t type, const char *request)
 {
-	*ret_fd = rig_dial(r);
-	rig_say(*ret_fd, "%s", request);
+	*ret_fd = crig_dial(r);
+	crig_say(*ret_fd, "%s", request);
 	for (size_t i = 0; i < r->c->n_children; i++)
-		rig_until(r, !r->workers[i].ipc || rig_count(&r->workers[i], type) == 1);
+		crig_until(r, !r->workers[i].ipc || crig_count(&r->workers[i], type) == 1);
 	return r->c->last_id;
 }
 
@@ -57,7 +57,7 @@ static void status(struct fake_worker *w, uint32_t id, const char *name, const c
 		 "{\"name\":\"%s\",\"state\":\"%s\",\"failures\":{},\"counters\":{\"sessions\":%u},"
 		 "\"sessions\":[{\"id\":7,\"worker\":%u}]%s}",
 		 name, state, w->number + 1, w->number, more);
-	rig_reply_text(w, MSG_STATUS, id, text);
+	crig_reply_text(w, MSG_STATUS, id, text);
 }
 
 static const struct jv *neighbor(const struct jv *answer, const char *name)
@@ -83,7 +83,7 @@ static void show_without_a_word_from_workers(void **state)
 
 	r->workers[0].by_hand = false;
 	r->steering.clear_count = 5;
-	answer = rig_ask(r, SHOW);
+	answer = crig_ask(r, SHOW);
 	assert_true(jv_get_bool(answer, "ok", false));
 	assert_string_equal(jv_get_string(answer, "version", ""), BOTLS_VERSION);
 	assert_int_equal(jv_get_int(answer, "pid", 0), getpid());
@@ -127,14 +127,14 @@ static void show_one(void **state)
 
 		snprintf(request, sizeof(request), "{\"command\":\"show\",\"neighbor\":\"%s\"}",
 			 spellings[i]);
-		fd = rig_dial(r);
-		rig_say(fd, "%s", request);
-		rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == i + 1);
-		id = rig_last(&r->workers[0], MSG_QUERY)->id;
-		assert_string_equal(rig_last(&r->workers[0], MSG_QUERY)->payload, "2001:db8::2");
+		fd = crig_dial(r);
+		crig_say(fd, "%s", request);
+		crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == i + 1);
+		id = crig_last(&r->workers[0], MSG_QUERY)->id;
+		assert_string_equal(crig_last(&r->workers[0], MSG_QUERY)->payload, "2001:db8::2");
 		status(&r->workers[0], id, spellings[i], "up", ",\"description\":\"six\"");
-		rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{\"handshakes\":4}");
-		answer = rig_hear(r, fd);
+		crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{\"handshakes\":4}");
+		answer = crig_hear(r, fd);
 		assert_int_equal(jv_size(jv_get(answer, "neighbors")), 1);
 		assert_string_equal(
 			jv_get_string(neighbor(answer, "2001:db8::2"), "description", ""), "six");
@@ -155,13 +155,13 @@ static void show_what_control_knows(void **state)
 	int fd;
 
 	r->steering.clear_count = 5;
-	rig_reply(&r->workers[0], MSG_FALLBACK, 0, &vote, sizeof(vote));
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, &vote, sizeof(vote));
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	/* A worker's own opinion of these does not count. */
 	status(&r->workers[0], id, "127.0.0.3", "clear",
 	       ",\"fallback\":false,\"clear_sessions\":77,\"local_address\":\"10.0.0.1\"");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	answer = crig_hear(r, fd);
 	n = neighbor(answer, "127.0.0.3");
 	assert_string_equal(jv_get_string(n, "state", ""), "clear");
 	assert_true(jv_get_bool(n, "fallback", false));
@@ -203,11 +203,11 @@ static void answers_are_merged(void **state)
 	for (size_t k = 0; k < ARRAY_SIZE(orders); k++) {
 		struct jv *answer;
 		uint32_t id;
-		int fd = rig_dial(r);
+		int fd = crig_dial(r);
 
-		rig_say(fd, SHOW);
+		crig_say(fd, SHOW);
 		for (size_t i = 0; i < 3; i++)
-			rig_until(r, rig_count(&r->workers[i], MSG_QUERY) == k + 1);
+			crig_until(r, crig_count(&r->workers[i], MSG_QUERY) == k + 1);
 		id = r->c->last_id;
 		for (size_t i = 0; i < 3; i++) {
 			struct fake_worker *w = &r->workers[orders[k][i]];
@@ -219,11 +219,11 @@ static void answers_are_merged(void **state)
 				 "\"worker\":%u}]%s}",
 				 states[w->number], failures[w->number], w->number + 1, w->number,
 				 more[w->number]);
-			rig_reply_text(w, MSG_STATUS, id, text);
-			rig_reply_text(w, MSG_STATUS_END, id, "{\"handshakes\":1}");
-			rig_settle(r);
+			crig_reply_text(w, MSG_STATUS, id, text);
+			crig_reply_text(w, MSG_STATUS_END, id, "{\"handshakes\":1}");
+			crig_settle(r);
 		}
-		answer = rig_hear(r, fd);
+		answer = crig_hear(r, fd);
 		expect_merged(answer);
 		assert_int_equal(jv_size(jv_get(answer, "workers")), 3);
 		for (size_t i = 0; i < 3; i++)
@@ -244,17 +244,17 @@ static void states_have_an_order(void **state)
 	for (size_t k = 0; k + 1 < ARRAY_SIZE(order); k++) {
 		struct jv *answer;
 		uint32_t id;
-		int fd = rig_dial(r);
+		int fd = crig_dial(r);
 
-		rig_say(fd, SHOW);
+		crig_say(fd, SHOW);
 		for (size_t i = 0; i < 3; i++)
-			rig_until(r, rig_count(&r->workers[i], MSG_QUERY) == k + 1);
+			crig_until(r, crig_count(&r->workers[i], MSG_QUERY) == k + 1);
 		id = r->c->last_id;
 		status(&r->workers[k % 2], id, "127.0.0.2", order[k + 1], "");
 		status(&r->workers[1 - k % 2], id, "127.0.0.2", order[k], "");
 		for (size_t i = 0; i < 3; i++)
-			rig_reply_text(&r->workers[i], MSG_STATUS_END, id, "{}");
-		answer = rig_hear(r, fd);
+			crig_reply_text(&r->workers[i], MSG_STATUS_END, id, "{}");
+		answer = crig_hear(r, fd);
 		assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.2"), "state", ""),
 				    order[k + 1]);
 		jv_free(answer);
@@ -273,11 +273,11 @@ static void one_worker_in_parts(void **state)
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	status(&r->workers[0], id, "127.0.0.2", "up", ",\"description\":\"many\"");
 	for (int i = 0; i < 5; i++)
-		rig_reply_text(&r->workers[0], MSG_STATUS, id,
-			       "{\"name\":\"127.0.0.2\",\"state\":\"up\",\"failures\":{},"
-			       "\"counters\":{},\"sessions\":[{\"id\":1,\"worker\":0}]}");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	answer = rig_hear(r, fd);
+		crig_reply_text(&r->workers[0], MSG_STATUS, id,
+				"{\"name\":\"127.0.0.2\",\"state\":\"up\",\"failures\":{},"
+				"\"counters\":{},\"sessions\":[{\"id\":1,\"worker\":0}]}");
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	answer = crig_hear(r, fd);
 	assert_int_equal(jv_size(jv_get(neighbor(answer, "127.0.0.2"), "sessions")), 6);
 	assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.2"), "description", ""),
 			    "many");
@@ -295,13 +295,13 @@ static void strangers_add_up(void **state)
 	int fd;
 
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id,
-		       "{\"unknown_count\":2,\"unknown_last\":\"10.0.0.1\",\"unknown_time\":100}");
-	rig_reply_text(&r->workers[1], MSG_STATUS_END, id,
-		       "{\"unknown_count\":3,\"unknown_last\":\"10.0.0.2\",\"unknown_time\":300}");
-	rig_reply_text(&r->workers[2], MSG_STATUS_END, id,
-		       "{\"unknown_count\":4,\"unknown_last\":\"10.0.0.3\",\"unknown_time\":200}");
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id,
+			"{\"unknown_count\":2,\"unknown_last\":\"10.0.0.1\",\"unknown_time\":100}");
+	crig_reply_text(&r->workers[1], MSG_STATUS_END, id,
+			"{\"unknown_count\":3,\"unknown_last\":\"10.0.0.2\",\"unknown_time\":300}");
+	crig_reply_text(&r->workers[2], MSG_STATUS_END, id,
+			"{\"unknown_count\":4,\"unknown_last\":\"10.0.0.3\",\"unknown_time\":200}");
+	answer = crig_hear(r, fd);
 	u = jv_get(answer, "unknown_sources");
 	assert_int_equal(jv_get_int(u, "count", 0), 9);
 	assert_string_equal(jv_get_string(u, "last", ""), "10.0.0.2");
@@ -323,22 +323,22 @@ static void a_silent_worker_is_left_out(void **state)
 	r->c->gather_wait_ms = 50;
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	status(&r->workers[0], id, "127.0.0.2", "up", "");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
 	status(&r->workers[1], id, "127.0.0.2", "held", ""); /* and no end */
-	answer = rig_hear(r, fd);
+	answer = crig_hear(r, fd);
 	assert_int_equal(jv_size(jv_get(answer, "workers")), 1);
 	assert_int_equal(jv_size(jv_get(neighbor(answer, "127.0.0.2"), "sessions")), 2);
 	jv_free(answer);
 	close(fd);
 	/* What comes now belongs to nothing. */
 	status(&r->workers[1], id, "127.0.0.3", "up", "");
-	rig_reply_text(&r->workers[1], MSG_STATUS_END, id, "{}");
-	rig_reply_text(&r->workers[2], MSG_STATUS_END, id, "{}");
-	rig_reply_text(&r->workers[2], MSG_RESET_DONE, id, "xxxx");
+	crig_reply_text(&r->workers[1], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[2], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[2], MSG_RESET_DONE, id, "xxxx");
 	r->c->gather_wait_ms = 3600 * 1000;
 	for (int i = 0; i < 3; i++)
 		r->workers[i].by_hand = false;
-	answer = rig_ask(r, SHOW);
+	answer = crig_ask(r, SHOW);
 	assert_int_equal(jv_size(jv_get(answer, "workers")), 3);
 	assert_int_equal(jv_size(jv_get(neighbor(answer, "127.0.0.3"), "sessions")), 0);
 	jv_free(answer);
@@ -348,24 +348,24 @@ static void a_silent_worker_is_left_out(void **state)
 static void ids_keep_answers_apart(void **state)
 {
 	struct rig *r = *state;
-	int one = rig_dial(r), two = rig_dial(r);
+	int one = crig_dial(r), two = crig_dial(r);
 	struct jv *answer;
 	uint32_t id;
 
-	rig_say(one, SHOW);
-	rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == 1);
+	crig_say(one, SHOW);
+	crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == 1);
 	id = r->c->last_id;
-	rig_say(two, "{\"command\":\"show\",\"neighbor\":\"127.0.0.3\"}");
-	rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == 2);
+	crig_say(two, "{\"command\":\"show\",\"neighbor\":\"127.0.0.3\"}");
+	crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == 2);
 	assert_int_equal(r->c->last_id, id + 1);
 	status(&r->workers[0], id + 1, "127.0.0.3", "held", "");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id + 1, "{}");
-	answer = rig_hear(r, two);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id + 1, "{}");
+	answer = crig_hear(r, two);
 	assert_int_equal(jv_size(jv_get(answer, "neighbors")), 1);
 	assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.3"), "state", ""), "held");
 	jv_free(answer);
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	answer = rig_hear(r, one);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	answer = crig_hear(r, one);
 	assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.3"), "state", ""), "idle");
 	jv_free(answer);
 	close(one);
@@ -381,14 +381,14 @@ static void an_end_counts_once(void **state)
 	int fd;
 
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
 	status(&r->workers[0], id, "127.0.0.2", "up", "");
-	rig_reply_text(&r->workers[1], MSG_STATUS_END, id, "{}");
-	rig_settle(r);
+	crig_reply_text(&r->workers[1], MSG_STATUS_END, id, "{}");
+	crig_settle(r);
 	assert_non_null(r->c->gathers);
-	rig_reply_text(&r->workers[2], MSG_STATUS_END, id, "{}");
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[2], MSG_STATUS_END, id, "{}");
+	answer = crig_hear(r, fd);
 	assert_int_equal(jv_size(jv_get(answer, "workers")), 3);
 	assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.2"), "state", ""), "idle");
 	jv_free(answer);
@@ -402,29 +402,29 @@ static void a_worker_that_dies_is_not_waited_for(void **state)
 	uint32_t id;
 	int fd, reset;
 
-	reset = rig_dial(r);
-	rig_say(reset, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}");
-	rig_until(r, rig_count(&r->workers[2], MSG_RESET) == 1);
+	reset = crig_dial(r);
+	crig_say(reset, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}");
+	crig_until(r, crig_count(&r->workers[2], MSG_RESET) == 1);
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	for (int i = 0; i < 2; i++) {
-		rig_reply_text(&r->workers[i], MSG_STATUS_END, id, "{}");
-		rig_reply_text(&r->workers[i], MSG_RESET_DONE, id - 1, "\1\0\0");
+		crig_reply_text(&r->workers[i], MSG_STATUS_END, id, "{}");
+		crig_reply_text(&r->workers[i], MSG_RESET_DONE, id - 1, "\1\0\0");
 	}
-	rig_settle(r);
+	crig_settle(r);
 	assert_non_null(r->c->gathers);
 	r->start_error = -EAGAIN;
-	rig_kill(&r->workers[2]);
-	answer = rig_hear(r, fd);
+	crig_kill(&r->workers[2]);
+	answer = crig_hear(r, fd);
 	assert_int_equal(jv_size(jv_get(answer, "workers")), 2);
 	jv_free(answer);
-	jv_free(rig_hear(r, reset));
+	jv_free(crig_hear(r, reset));
 	assert_null(r->c->gathers);
 	close(reset);
 	close(fd);
 	/* All of them are dead: there is nobody to wait for. */
-	rig_kill(&r->workers[0]);
-	rig_kill(&r->workers[1]);
-	answer = rig_ask(r, SHOW);
+	crig_kill(&r->workers[0]);
+	crig_kill(&r->workers[1]);
+	answer = crig_ask(r, SHOW);
 	assert_int_equal(jv_size(jv_get(answer, "workers")), 0);
 	assert_int_equal(jv_size(jv_get(answer, "neighbors")), 3);
 	jv_free(answer);
@@ -463,17 +463,17 @@ static void a_worker_talks_nonsense(void **state)
 
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++)
-		rig_reply_text(&r->workers[0], MSG_STATUS, id, nonsense[i]);
+		crig_reply_text(&r->workers[0], MSG_STATUS, id, nonsense[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(half); i++) {
-		rig_reply_text(&r->workers[0], MSG_STATUS, id, half[i]);
-		rig_reply_text(&r->workers[1], MSG_STATUS, id, half[i]);
+		crig_reply_text(&r->workers[0], MSG_STATUS, id, half[i]);
+		crig_reply_text(&r->workers[1], MSG_STATUS, id, half[i]);
 	}
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "what?");
-	rig_reply_text(&r->workers[1], MSG_STATUS_END, id,
-		       "{\"unknown_count\":9223372036854775807,\"unknown_time\":\"then\"}");
-	rig_reply_text(&r->workers[2], MSG_STATUS_END, id,
-		       "{\"unknown_count\":9223372036854775807,\"unknown_last\":7}");
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "what?");
+	crig_reply_text(&r->workers[1], MSG_STATUS_END, id,
+			"{\"unknown_count\":9223372036854775807,\"unknown_time\":\"then\"}");
+	crig_reply_text(&r->workers[2], MSG_STATUS_END, id,
+			"{\"unknown_count\":9223372036854775807,\"unknown_last\":7}");
+	answer = crig_hear(r, fd);
 	assert_true(jv_get_bool(answer, "ok", false));
 	assert_int_equal(jv_size(jv_get(answer, "neighbors")), 3);
 	n = neighbor(answer, "127.0.0.2");
@@ -500,13 +500,13 @@ static void a_worker_talks_without_end(void **state)
 	memcpy(big + 30000 - 3, "\"]}", 4);
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	for (int i = 0; i < 2000; i++) {
-		rig_reply_text(&r->workers[0], MSG_STATUS, id, big);
+		crig_reply_text(&r->workers[0], MSG_STATUS, id, big);
 		if (i % 50 == 0)
-			rig_settle(r);
+			crig_settle(r);
 	}
 	status(&r->workers[0], id, "127.0.0.3", "up", "");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	answer = crig_hear(r, fd);
 	n = jv_size(jv_get(neighbor(answer, "127.0.0.2"), "sessions"));
 	assert_true(n > 1000 && n < 1200);
 	assert_string_equal(jv_get_string(neighbor(answer, "127.0.0.3"), "state", ""), "idle");
@@ -524,43 +524,43 @@ static void a_reload_comes_in_between(void **state)
 
 	id = ask_workers(r, &all, MSG_QUERY, SHOW);
 	status(&r->workers[0], id, "2001:db8::2", "up", "");
-	one = rig_dial(r);
-	rig_say(one, "{\"command\":\"show\",\"neighbor\":\"2001:db8::2\"}");
-	rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == 2);
-	gone = rig_dial(r);
-	rig_say(gone, "{\"command\":\"show\",\"neighbor\":\"127.0.0.3\"}");
-	rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == 3);
-	reset = rig_dial(r);
-	rig_say(reset, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.3\"}");
-	rig_until(r, rig_count(&r->workers[0], MSG_RESET) == 1);
-	rig_write(r, "neighbor \"2001:db8::2\" { }\nneighbor \"2001:db8::3\" { }\n");
-	jv_free(rig_ask(r, "{\"command\":\"reload\"}"));
+	one = crig_dial(r);
+	crig_say(one, "{\"command\":\"show\",\"neighbor\":\"2001:db8::2\"}");
+	crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == 2);
+	gone = crig_dial(r);
+	crig_say(gone, "{\"command\":\"show\",\"neighbor\":\"127.0.0.3\"}");
+	crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == 3);
+	reset = crig_dial(r);
+	crig_say(reset, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.3\"}");
+	crig_until(r, crig_count(&r->workers[0], MSG_RESET) == 1);
+	crig_write(r, "neighbor \"2001:db8::2\" { }\nneighbor \"2001:db8::3\" { }\n");
+	jv_free(crig_ask(r, "{\"command\":\"reload\"}"));
 	assert_int_equal(r->c->generation, 2);
-	rig_expect_refusal(rig_hear(r, gone), "the neighbor is no longer configured", NULL);
-	rig_until(r, rig_count(&r->workers[0], MSG_QUERY) == 5);
+	crig_expect_refusal(crig_hear(r, gone), "the neighbor is no longer configured", NULL);
+	crig_until(r, crig_count(&r->workers[0], MSG_QUERY) == 5);
 	/* What was said to the first question counts no more. */
 	status(&r->workers[0], id, "2001:db8::2", "held", "");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id + 1, "{}");
-	rig_settle(r);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id + 1, "{}");
+	crig_settle(r);
 	for (id = r->c->last_id; id > r->c->last_id - 2; id--) {
 		status(&r->workers[0], id, "2001:db8::3", "up", "");
-		rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+		crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
 	}
-	answer = rig_hear(r, all);
+	answer = crig_hear(r, all);
 	assert_int_equal(jv_get_int(answer, "generation", 0), 2);
 	assert_int_equal(jv_size(jv_get(answer, "neighbors")), 2);
 	assert_string_equal(jv_get_string(neighbor(answer, "2001:db8::2"), "state", ""), "idle");
 	assert_string_equal(jv_get_string(neighbor(answer, "2001:db8::3"), "state", ""), "up");
 	jv_free(answer);
-	answer = rig_hear(r, one);
+	answer = crig_hear(r, one);
 	assert_int_equal(jv_size(jv_get(answer, "neighbors")), 1);
 	assert_string_equal(jv_get_string(neighbor(answer, "2001:db8::2"), "state", ""), "idle");
 	jv_free(answer);
 	/* A reset is done when it is done. */
-	rig_reply(&r->workers[0], MSG_RESET_DONE, rig_last(&r->workers[0], MSG_RESET)->id, "\7\0\0",
-		  4);
-	answer = rig_hear(r, reset);
+	crig_reply(&r->workers[0], MSG_RESET_DONE, crig_last(&r->workers[0], MSG_RESET)->id,
+		   "\7\0\0", 4);
+	answer = crig_hear(r, reset);
 	assert_int_equal(jv_get_int(answer, "sessions", -1), 7);
 	jv_free(answer);
 	close(all);
@@ -584,17 +584,17 @@ static void reset_adds_up(void **state)
 	id = ask_workers(r, &fd, MSG_RESET,
 			 "{\"command\":\"reset\",\"neighbor\":\"2001:DB8::0:2\"}");
 	for (int i = 0; i < 3; i++) {
-		assert_string_equal(rig_last(&r->workers[i], MSG_RESET)->payload, "2001:db8::2");
-		assert_int_equal(rig_last(&r->workers[i], MSG_RESET)->id, id);
-		rig_reply(&r->workers[i], MSG_RESET_DONE, id, &counts[i], sizeof(counts[i]));
+		assert_string_equal(crig_last(&r->workers[i], MSG_RESET)->payload, "2001:db8::2");
+		assert_int_equal(crig_last(&r->workers[i], MSG_RESET)->id, id);
+		crig_reply(&r->workers[i], MSG_RESET_DONE, id, &counts[i], sizeof(counts[i]));
 	}
-	answer = rig_hear(r, fd);
+	answer = crig_hear(r, fd);
 	assert_true(jv_get_bool(answer, "ok", false));
 	assert_int_equal(jv_get_int(answer, "sessions", -1), 42);
 	assert_null(jv_get(answer, "neighbors"));
 	jv_free(answer);
 	close(fd);
-	assert_true(rig_logged(r, "neighbor 2001:db8::2: reset asked for by uid "));
+	assert_true(crig_logged(r, "neighbor 2001:db8::2: reset asked for by uid "));
 }
 
 static void reset_with_bad_answers(void **state)
@@ -606,15 +606,15 @@ static void reset_with_bad_answers(void **state)
 	int fd;
 
 	id = ask_workers(r, &fd, MSG_RESET, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}");
-	rig_reply_text(&r->workers[0], MSG_RESET_DONE, id, "12345");
-	rig_reply_text(&r->workers[1], MSG_RESET_DONE, id, "");
-	rig_reply_text(&r->workers[2], MSG_SOCKET, id, "");
-	rig_reply(&r->workers[2], MSG_RESET_DONE, id, &count, sizeof(count));
-	answer = rig_hear(r, fd);
+	crig_reply_text(&r->workers[0], MSG_RESET_DONE, id, "12345");
+	crig_reply_text(&r->workers[1], MSG_RESET_DONE, id, "");
+	crig_reply_text(&r->workers[2], MSG_SOCKET, id, "");
+	crig_reply(&r->workers[2], MSG_RESET_DONE, id, &count, sizeof(count));
+	answer = crig_hear(r, fd);
 	assert_int_equal(jv_get_int(answer, "sessions", -1), 3);
 	jv_free(answer);
 	close(fd);
-	assert_true(rig_logged(r, "worker 2 sent an unknown message"));
+	assert_true(crig_logged(r, "worker 2 sent an unknown message"));
 }
 
 /* --- the others
@@ -638,14 +638,14 @@ static void steering(void **state)
 	const struct jv *item;
 	struct jv *answer;
 
-	answer = rig_ask(r, "{\"command\":\"steering\"}");
+	answer = crig_ask(r, "{\"command\":\"steering\"}");
 	assert_true(jv_get_bool(answer, "agrees", false));
 	assert_string_equal(jv_get_string(answer, "mechanism", ""), "fake");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_int_equal(jv_get_int(jv_get(answer, "counters"), names[i], 0), i + 1);
 	jv_free(answer);
 	r->steering.n_bad = 1;
-	answer = rig_ask(r, "{\"command\":\"steering\"}");
+	answer = crig_ask(r, "{\"command\":\"steering\"}");
 	assert_true(jv_get_bool(answer, "ok", false));
 	assert_false(jv_get_bool(answer, "agrees", true));
 	item = jv_at(jv_get(answer, "items"), 1);
@@ -662,18 +662,18 @@ static void log_level(void **state)
 	struct rig *r = *state;
 	struct jv *answer;
 
-	answer = rig_ask(r, "{\"command\":\"log-level\"}");
+	answer = crig_ask(r, "{\"command\":\"log-level\"}");
 	assert_string_equal(jv_get_string(answer, "level", ""), "info");
 	jv_free(answer);
-	rig_settle(r);
-	assert_int_equal(rig_count(&r->workers[1], MSG_LOG_LEVEL), 1); /* of the start */
-	answer = rig_ask(r, "{\"command\":\"log-level\",\"level\":\"WARNING\"}");
+	crig_settle(r);
+	assert_int_equal(crig_count(&r->workers[1], MSG_LOG_LEVEL), 1); /* of the start */
+	answer = crig_ask(r, "{\"command\":\"log-level\",\"level\":\"WARNING\"}");
 	assert_string_equal(jv_get_string(answer, "level", ""), "warning");
 	jv_free(answer);
 	assert_int_equal(log_get_level(), LOG_LEVEL_WARNING);
 	for (int i = 0; i < 3; i++) {
-		rig_until(r, rig_count(&r->workers[i], MSG_LOG_LEVEL) == 2);
-		assert_int_equal(rig_last(&r->workers[i], MSG_LOG_LEVEL)->id, LOG_LEVEL_WARNING);
+		crig_until(r, crig_count(&r->workers[i], MSG_LOG_LEVEL) == 2);
+		assert_int_equal(crig_last(&r->workers[i], MSG_LOG_LEVEL)->id, LOG_LEVEL_WARNING);
 	}
 }
 
@@ -716,18 +716,18 @@ static void bad_requests(void **state)
 	struct rig *r = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		rig_expect_refusal(rig_ask(r, "%s", bad[i].request), bad[i].error, bad[i].hint);
+		crig_expect_refusal(crig_ask(r, "%s", bad[i].request), bad[i].error, bad[i].hint);
 	assert_int_equal(r->c->generation, 1);
 	assert_int_equal(log_get_level(), LOG_LEVEL_INFO);
-	rig_settle(r);
-	assert_null(rig_last(&r->workers[0], MSG_QUERY));
-	assert_null(rig_last(&r->workers[0], MSG_RESET));
+	crig_settle(r);
+	assert_null(crig_last(&r->workers[0], MSG_QUERY));
+	assert_null(crig_last(&r->workers[0], MSG_RESET));
 	/* A name that is nearly as long as a request is cut. */
-	rig_expect_refusal(rig_ask(r,
-				   "{\"command\":\"show\",\"neighbor\":"
-				   "\"%0900d\"}",
-				   0),
-			   "00000 is not configured", NULL);
+	crig_expect_refusal(crig_ask(r,
+				     "{\"command\":\"show\",\"neighbor\":"
+				     "\"%0900d\"}",
+				     0),
+			    "00000 is not configured", NULL);
 }
 
 /* --- clients and the end
@@ -743,17 +743,17 @@ static void a_client_that_hangs_up(void **state)
 
 	id = ask_workers(r, &fd, MSG_QUERY, SHOW);
 	close(fd);
-	rig_settle(r);
+	crig_settle(r);
 	status(&r->workers[0], id, "127.0.0.2", "up", "");
-	rig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
-	rig_until(r, !r->c->gathers);
+	crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+	crig_until(r, !r->c->gathers);
 	/* One that has said half of something. */
-	fd = rig_dial(r);
+	fd = crig_dial(r);
 	assert_int_equal(send(fd, "{\"command\":\"relo", 16, MSG_NOSIGNAL), 16);
-	rig_settle(r);
+	crig_settle(r);
 	close(fd);
 	r->workers[0].by_hand = false;
-	answer = rig_ask(r, SHOW);
+	answer = crig_ask(r, SHOW);
 	assert_true(jv_get_bool(answer, "ok", false));
 	jv_free(answer);
 }
@@ -765,10 +765,10 @@ static void a_stop_in_between(void **state)
 	int fd, other;
 
 	ask_workers(r, &fd, MSG_QUERY, SHOW);
-	other = rig_dial(r);
-	rig_say(other, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}");
-	rig_until(r, rig_count(&r->workers[0], MSG_RESET) == 1);
-	rig_stop(r);
+	other = crig_dial(r);
+	crig_say(other, "{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}");
+	crig_until(r, crig_count(&r->workers[0], MSG_RESET) == 1);
+	crig_stop(r);
 	assert_true(recv(fd, line, sizeof(line) - 1, 0) > 0);
 	assert_non_null(strstr(line, "botlsd is stopping"));
 	assert_true(recv(other, line, sizeof(line) - 1, 0) > 0);
@@ -779,8 +779,8 @@ static void a_stop_in_between(void **state)
 
 int main(void)
 {
-#define T1(f) cmocka_unit_test_setup_teardown(f, setup_one, control_rig_teardown)
-#define T3(f) cmocka_unit_test_setup_teardown(f, setup_three, control_rig_teardown)
+#define T1(f) cmocka_unit_test_setup_teardown(f, setup_one, crig_teardown)
+#define T3(f) cmocka_unit_test_setup_teardown(f, setup_three, crig_teardown)
 	const struct CMUnitTest tests[] = {
 		T1(show_without_a_word_from_workers),
 		T1(show_one),
@@ -805,5 +805,5 @@ int main(void)
 		T1(a_stop_in_between),
 	};
 
-	return cmocka_run_group_tests(tests, control_rig_group_setup, control_rig_group_teardown);
+	return cmocka_run_group_tests(tests, crig_group_setup, crig_group_teardown);
 }

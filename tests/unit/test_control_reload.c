@@ -41,7 +41,7 @@ struct snapshot {
 
 static void snap(struct rig *r, struct snapshot *s)
 {
-	s->config = rig_config_text(r->c->now.config);
+	s->config = crig_config_text(r->c->now.config);
 	s->generation = r->c->generation;
 	memcpy(s->entries, r->steering.entries, sizeof(s->entries));
 	s->n_entries = r->steering.n_entries;
@@ -52,7 +52,7 @@ static void snap(struct rig *r, struct snapshot *s)
 /* Nothing is other than it was: in control, in the kernel, in every worker that lives. */
 static void expect_unchanged(struct rig *r, struct snapshot *s)
 {
-	_cleanup_free_ char *config = rig_config_text(r->c->now.config);
+	_cleanup_free_ char *config = crig_config_text(r->c->now.config);
 	struct stat socket;
 
 	assert_null(r->c->reload);
@@ -66,8 +66,8 @@ static void expect_unchanged(struct rig *r, struct snapshot *s)
 	for (size_t i = 0; i < r->c->n_children; i++) {
 		struct fake_worker *w = &r->workers[i];
 
-		rig_until(r, child_pid(r->c->children[i]) && w->n_batches && w->config);
-		_cleanup_free_ char *have = rig_config_text(w->config);
+		crig_until(r, child_pid(r->c->children[i]) && w->n_batches && w->config);
+		_cleanup_free_ char *have = crig_config_text(w->config);
 
 		assert_string_equal(have, s->config);
 		assert_int_equal(w->n_files, 3);
@@ -114,32 +114,32 @@ static void it_is_applied(void **state)
 	struct rig *r = *state;
 	struct jv *answer;
 
-	rig_write(r, BEFORE);
-	rig_start(r);
-	rig_notified(r);
-	rig_write(r, AFTER);
-	answer = rig_ask(r, RELOAD);
+	crig_write(r, BEFORE);
+	crig_start(r);
+	crig_notified(r);
+	crig_write(r, AFTER);
+	answer = crig_ask(r, RELOAD);
 	expect_plan(answer, true);
 	jv_free(answer);
 	assert_int_equal(r->c->generation, 2);
 	assert_int_equal(r->c->now.config->handshakes_max, 77);
 	assert_int_equal(r->steering.n_entries, 4);
-	assert_int_equal(rig_entry(r, "127.0.0.3")->min_ttl, 255);
-	assert_null(rig_entry(r, "127.0.0.4"));
-	assert_non_null(rig_entry(r, "127.0.0.6"));
+	assert_int_equal(crig_entry(r, "127.0.0.3")->min_ttl, 255);
+	assert_null(crig_entry(r, "127.0.0.4"));
+	assert_non_null(crig_entry(r, "127.0.0.6"));
 	/* Both workers had taken it (after the two batches of the start) when the kernel was
 	 * programmed. */
 	assert_int_equal(r->steering.applied_at, 4);
 	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *want = rig_config_text(r->c->now.config);
-		_cleanup_free_ char *have = rig_config_text(r->workers[i].config);
+		_cleanup_free_ char *want = crig_config_text(r->c->now.config);
+		_cleanup_free_ char *have = crig_config_text(r->workers[i].config);
 
 		assert_int_equal(r->workers[i].n_batches, 2);
 		assert_string_equal(have, want);
 	}
-	assert_non_null(strstr(rig_notified(r), "RELOADING=1\nMONOTONIC_USEC="));
+	assert_non_null(strstr(crig_notified(r), "RELOADING=1\nMONOTONIC_USEC="));
 	assert_non_null(strstr(r->notified, " READY=1"));
-	assert_true(rig_logged(r, "reloaded: 1 kept, 2 changed, 1 added, 1 dropped, 2 reset"));
+	assert_true(crig_logged(r, "reloaded: 1 kept, 2 changed, 1 added, 1 dropped, 2 reset"));
 }
 
 /* What it says is what the reload then does, and it does nothing itself. */
@@ -149,20 +149,20 @@ static void a_dry_run_changes_nothing(void **state)
 	struct snapshot before;
 	struct jv *answer;
 
-	rig_write(r, BEFORE);
-	rig_start(r);
+	crig_write(r, BEFORE);
+	crig_start(r);
 	snap(r, &before);
-	rig_notified(r);
-	rig_write(r, AFTER);
-	answer = rig_ask(r, DRY_RUN);
+	crig_notified(r);
+	crig_write(r, AFTER);
+	answer = crig_ask(r, DRY_RUN);
 	expect_plan(answer, false);
 	jv_free(answer);
-	rig_settle(r);
+	crig_settle(r);
 	assert_int_equal(r->workers[0].n_batches, 1);
 	assert_int_equal(r->steering.n_applied, 1);
-	assert_string_equal(rig_notified(r), "");
+	assert_string_equal(crig_notified(r), "");
 	expect_unchanged(r, &before);
-	answer = rig_ask(r, RELOAD);
+	answer = crig_ask(r, RELOAD);
 	expect_plan(answer, true);
 	jv_free(answer);
 }
@@ -177,14 +177,14 @@ static void spoil_group(struct rig *r)
 
 	strcpy(right, r->group);
 	strcpy(r->group, "no-such-group");
-	rig_write(r, AFTER);
+	crig_write(r, AFTER);
 	strcpy(r->group, right);
 }
 
 /* A listener that takes no key. */
 static void spoil_keys(struct rig *r)
 {
-	rig_write(r, AFTER "neighbor \"127.0.0.9\" { tcp-md5 = \"secret\" }\n");
+	crig_write(r, AFTER "neighbor \"127.0.0.9\" { tcp-md5 = \"secret\" }\n");
 	close(r->c->tls.fds[0]);
 	r->c->tls.fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
@@ -203,7 +203,7 @@ static void spoil_memory(struct rig *r)
 static void spoil_dead_worker(struct rig *r)
 {
 	r->start_error = -EAGAIN;
-	rig_kill(&r->workers[0]);
+	crig_kill(&r->workers[0]);
 }
 
 static void spoil_refusal(struct rig *r)
@@ -287,7 +287,7 @@ static void expect_problem(struct rig *r, const struct jv *answer, const char *t
 	assert_true(jv_size(errors) > 0);
 	assert_non_null(strstr(jv_get_string(last, "where", ""), "/botlsd.conf:"));
 	assert_non_null(strstr(jv_get_string(last, "text", ""), text));
-	assert_true(rig_logged(r, text));
+	assert_true(crig_logged(r, text));
 }
 
 static void nothing_is_changed(void **state)
@@ -299,36 +299,36 @@ static void nothing_is_changed(void **state)
 	struct jv *answer;
 
 	strcpy(right, r->group);
-	rig_write(r, BEFORE);
-	rig_start(r);
+	crig_write(r, BEFORE);
+	crig_start(r);
 	snap(r, &before);
 	/* What was done of it has to be undone: another group, for those who may choose one. */
 	if (geteuid() == 0)
 		strcpy(r->group, "daemon");
-	rig_write(r, "%s", f->after);
+	crig_write(r, "%s", f->after);
 	if (f->spoil)
 		f->spoil(r);
-	rig_notified(r);
-	answer = rig_ask(r, RELOAD);
+	crig_notified(r);
+	answer = crig_ask(r, RELOAD);
 	if (f->problem)
 		expect_problem(r, answer, f->problem);
 	else
 		assert_null(jv_get(answer, "errors"));
-	rig_expect_refusal(answer, f->error, f->hint);
-	assert_true(rig_logged(r, "reload refused, nothing was changed: "));
-	if (strstr(rig_notified(r), "RELOADING"))
+	crig_expect_refusal(answer, f->error, f->hint);
+	assert_true(crig_logged(r, "reload refused, nothing was changed: "));
+	if (strstr(crig_notified(r), "RELOADING"))
 		assert_non_null(strstr(r->notified, " READY=1"));
 	/* Of a dead worker nobody expects to take the old one back. */
-	assert_int_equal(rig_logged(r, "cannot be given its configuration"),
+	assert_int_equal(crig_logged(r, "cannot be given its configuration"),
 			 f->spoil == spoil_memory);
 	mend(r);
-	rig_settle(r);
+	crig_settle(r);
 	strcpy(r->group, right);
 	expect_unchanged(r, &before);
 	assert_int_equal(r->steering.n_applied, 1);
 	/* And the next one is taken. */
-	rig_write(r, AFTER);
-	answer = rig_ask(r, RELOAD);
+	crig_write(r, AFTER);
+	answer = crig_ask(r, RELOAD);
 	expect_plan(answer, true);
 	jv_free(answer);
 }
@@ -360,21 +360,31 @@ static void expect_key(struct rig *r, const char *key)
 static void keys_follow(void **state)
 {
 	struct rig *r = *state;
+	struct jv *answer;
 
-	rig_write(r, "neighbor \"127.0.0.2\" { tcp-md5 = \"one\" }\n");
-	rig_start(r);
+	crig_write(r, "neighbor \"127.0.0.2\" { tcp-md5 = \"one\" }\n"
+		      "neighbor \"127.0.0.3\" { tcp-md5 = \"one\" }\n");
+	crig_start(r);
 	expect_key(r, "one");
-	rig_write(r, "neighbor \"127.0.0.2\" { tcp-md5 = \"two\" }\n");
+	crig_write(r, "neighbor \"127.0.0.2\" { tcp-md5 = \"two\" }\n"
+		      "neighbor \"127.0.0.3\" { tcp-md5 = \"one\" }\n");
 	r->workers[0].answer = RIG_REFUSES;
-	rig_expect_refusal(rig_ask(r, RELOAD), "worker 0", NULL);
+	crig_expect_refusal(crig_ask(r, RELOAD), "worker 0", NULL);
 	expect_key(r, "one");
 	r->workers[0].answer = RIG_TAKES;
-	jv_free(rig_ask(r, RELOAD));
+	crig_settle(r);
+	assert_null(crig_last(&r->workers[0], MSG_RESET));
+	answer = crig_ask(r, RELOAD);
+	assert_int_equal(jv_get_int(answer, "resets", -1), 1);
+	jv_free(answer);
 	assert_int_equal(r->c->generation, 2);
 	expect_key(r, "two");
+	/* What a worker does not know, it is told. */
+	crig_until(r, crig_count(&r->workers[0], MSG_RESET) == 1);
+	assert_string_equal(crig_last(&r->workers[0], MSG_RESET)->payload, "127.0.0.2");
 	/* No worker has it, no log shows it. */
 	assert_string_equal(r->workers[0].config->neighbors[0].tcp_md5, "<hidden>");
-	assert_false(rig_logged(r, "two"));
+	assert_false(crig_logged(r, "two"));
 }
 
 /* What expired while it was in force is said, and does not stand in the way of changes elsewhere.
@@ -385,19 +395,19 @@ static void an_old_certificate_in_force(void **state)
 	struct jv *answer;
 
 #define OLD "neighbor \"127.0.0.2\" { certificate = \"expired.pem\" key = \"expired.key\" }\n"
-	rig_write(r, OLD);
-	rig_start(r);
-	rig_log_forget(r);
-	rig_write(r, OLD "neighbor \"127.0.0.3\" { }\n");
-	answer = rig_ask(r, RELOAD);
+	crig_write(r, OLD);
+	crig_start(r);
+	crig_log_forget(r);
+	crig_write(r, OLD "neighbor \"127.0.0.3\" { }\n");
+	answer = crig_ask(r, RELOAD);
 	assert_true(jv_get_bool(answer, "applied", false));
 	jv_free(answer);
-	assert_true(rig_logged(r, "expired.pem"));
-	assert_non_null(rig_entry(r, "127.0.0.3"));
+	assert_true(crig_logged(r, "expired.pem"));
+	assert_non_null(crig_entry(r, "127.0.0.3"));
 	/* Where it is new, it does. */
-	rig_write(r,
-		  OLD "neighbor \"127.0.0.3\" { certificate = \"own.pem\" ca = \"none.pem\" }\n");
-	rig_expect_refusal(rig_ask(r, RELOAD), "1 problem", NULL);
+	crig_write(r,
+		   OLD "neighbor \"127.0.0.3\" { certificate = \"own.pem\" ca = \"none.pem\" }\n");
+	crig_expect_refusal(crig_ask(r, RELOAD), "1 problem", NULL);
 }
 
 /* --- what is carried over
@@ -409,65 +419,65 @@ static void vote(struct rig *r, unsigned worker, const char *neighbor, bool allo
 	struct message_fallback m = {.allow_clear = allow};
 
 	strcpy(m.neighbor, neighbor);
-	rig_reply(&r->workers[worker], MSG_FALLBACK, 0, &m, sizeof(m));
-	rig_settle(r);
+	crig_reply(&r->workers[worker], MSG_FALLBACK, 0, &m, sizeof(m));
+	crig_settle(r);
 }
 
 static void votes_are_carried_over(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, "workers = 2\n"
-		     "neighbor \"127.0.0.4\" { mode = preferred }\n"
-		     "neighbor \"127.0.0.5\" { mode = preferred }\n"
-		     "neighbor \"127.0.0.6\" { mode = preferred }\n");
-	rig_start(r);
+	crig_write(r, "workers = 2\n"
+		      "neighbor \"127.0.0.4\" { mode = preferred }\n"
+		      "neighbor \"127.0.0.5\" { mode = preferred }\n"
+		      "neighbor \"127.0.0.6\" { mode = preferred }\n");
+	crig_start(r);
 	for (unsigned i = 0; i < 2; i++) {
 		vote(r, i, "127.0.0.4", true);
 		vote(r, i, "127.0.0.5", true);
 	}
 	vote(r, 0, "127.0.0.6", true);
-	assert_true(rig_entry(r, "127.0.0.4")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.4")->allow_clear);
 	/* One more in front, one dropped, one required from now on. */
-	rig_write(r, "workers = 2\n"
-		     "neighbor \"127.0.0.3\" { mode = preferred }\n"
-		     "neighbor \"127.0.0.4\" { mode = required }\n"
-		     "neighbor \"127.0.0.5\" { mode = preferred }\n"
-		     "neighbor \"127.0.0.6\" { mode = preferred }\n");
-	jv_free(rig_ask(r, RELOAD));
-	assert_false(rig_entry(r, "127.0.0.3")->allow_clear);
-	assert_false(rig_entry(r, "127.0.0.4")->allow_clear);
-	assert_true(rig_entry(r, "127.0.0.4")->is_required);
-	assert_true(rig_entry(r, "127.0.0.5")->allow_clear);
-	assert_false(rig_entry(r, "127.0.0.6")->allow_clear);
-	assert_string_equal(addr_format(&rig_entry(r, "127.0.0.3")->own, (char[ADDR_STRLEN]){}),
+	crig_write(r, "workers = 2\n"
+		      "neighbor \"127.0.0.3\" { mode = preferred }\n"
+		      "neighbor \"127.0.0.4\" { mode = required }\n"
+		      "neighbor \"127.0.0.5\" { mode = preferred }\n"
+		      "neighbor \"127.0.0.6\" { mode = preferred }\n");
+	jv_free(crig_ask(r, RELOAD));
+	assert_false(crig_entry(r, "127.0.0.3")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.4")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.4")->is_required);
+	assert_true(crig_entry(r, "127.0.0.5")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.6")->allow_clear);
+	assert_string_equal(addr_format(&crig_entry(r, "127.0.0.3")->own, (char[ADDR_STRLEN]){}),
 			    "127.0.0.1");
 	vote(r, 1, "127.0.0.6", true);
-	assert_true(rig_entry(r, "127.0.0.6")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.6")->allow_clear);
 	/* What was required meanwhile begins anew. */
-	rig_write(r, "workers = 2\nneighbor \"127.0.0.4\" { mode = preferred }\n");
-	jv_free(rig_ask(r, RELOAD));
-	assert_false(rig_entry(r, "127.0.0.4")->allow_clear);
+	crig_write(r, "workers = 2\nneighbor \"127.0.0.4\" { mode = preferred }\n");
+	jv_free(crig_ask(r, RELOAD));
+	assert_false(crig_entry(r, "127.0.0.4")->allow_clear);
 	vote(r, 1, "127.0.0.4", true);
-	assert_false(rig_entry(r, "127.0.0.4")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.4")->allow_clear);
 }
 
 static void the_log_level(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, "log-level = info\n");
-	rig_start(r);
-	jv_free(rig_ask(r, "{\"command\":\"log-level\",\"level\":\"debug\"}"));
+	crig_write(r, "log-level = info\n");
+	crig_start(r);
+	jv_free(crig_ask(r, "{\"command\":\"log-level\",\"level\":\"debug\"}"));
 	/* What botlsctl set stays while the file does not change its mind. */
-	rig_write(r, "log-level = info\nneighbor \"127.0.0.2\" { }\n");
-	jv_free(rig_ask(r, RELOAD));
+	crig_write(r, "log-level = info\nneighbor \"127.0.0.2\" { }\n");
+	jv_free(crig_ask(r, RELOAD));
 	assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
-	rig_write(r, "log-level = error\n");
-	jv_free(rig_ask(r, RELOAD));
+	crig_write(r, "log-level = error\n");
+	jv_free(crig_ask(r, RELOAD));
 	assert_int_equal(log_get_level(), LOG_LEVEL_ERROR);
-	rig_settle(r);
-	assert_int_equal(rig_last(&r->workers[0], MSG_LOG_LEVEL)->id, LOG_LEVEL_ERROR);
+	crig_settle(r);
+	assert_int_equal(crig_last(&r->workers[0], MSG_LOG_LEVEL)->id, LOG_LEVEL_ERROR);
 }
 
 /* steering = route has a listener more for each neighbor with a password. */
@@ -475,20 +485,20 @@ static void other_listeners(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, "workers = 2\n");
-	rig_start(r);
+	crig_write(r, "workers = 2\n");
+	crig_start(r);
 	r->steering.n_listeners_next = 3;
-	jv_free(rig_ask(r, RELOAD));
-	rig_until(r, r->workers[0].n_batches == 3 && r->workers[1].n_batches == 3);
+	jv_free(crig_ask(r, RELOAD));
+	crig_until(r, r->workers[0].n_batches == 3 && r->workers[1].n_batches == 3);
 	assert_int_equal(r->workers[1].n_inner, 3);
 	assert_int_equal(r->workers[1].batch_id, 0);
-	jv_free(rig_ask(r, RELOAD));
-	rig_settle(r);
+	jv_free(crig_ask(r, RELOAD));
+	crig_settle(r);
 	assert_int_equal(r->workers[1].n_batches, 4);
 	/* As many, but others. */
 	r->steering.swap_next = true;
-	jv_free(rig_ask(r, RELOAD));
-	rig_until(r, r->workers[1].n_batches == 6);
+	jv_free(crig_ask(r, RELOAD));
+	crig_until(r, r->workers[1].n_batches == 6);
 }
 
 /* --- answers, and who asks
@@ -497,9 +507,9 @@ static void other_listeners(void **state)
 
 static void begin(struct rig *r, enum rig_answer second)
 {
-	rig_write(r, BEFORE);
-	rig_start(r);
-	rig_write(r, AFTER);
+	crig_write(r, BEFORE);
+	crig_start(r);
+	crig_write(r, AFTER);
 	r->workers[1].answer = second;
 }
 
@@ -511,25 +521,25 @@ static void answers_that_nobody_waits_for(void **state)
 
 	begin(r, RIG_SILENT);
 	r->c->apply_wait_ms = 50;
-	rig_expect_refusal(rig_ask(r, RELOAD), "did not answer", NULL);
+	crig_expect_refusal(crig_ask(r, RELOAD), "did not answer", NULL);
 	late = r->c->last_id;
-	rig_reply_text(&r->workers[1], MSG_APPLIED, late, "");
-	rig_reply_text(&r->workers[1], MSG_APPLIED, late, "late and bad");
-	rig_settle(r);
+	crig_reply_text(&r->workers[1], MSG_APPLIED, late, "");
+	crig_reply_text(&r->workers[1], MSG_APPLIED, late, "late and bad");
+	crig_settle(r);
 	assert_int_equal(r->c->generation, 1);
 	/* The next one waits for its own answer. */
 	r->c->apply_wait_ms = 10000;
-	fd = rig_dial(r);
-	rig_say(fd, RELOAD);
-	rig_until(r, r->workers[1].batch_id == late + 1);
-	rig_reply_text(&r->workers[1], MSG_APPLIED, late, "");
-	rig_reply_text(&r->workers[1], MSG_APPLIED, late, "late and bad");
+	fd = crig_dial(r);
+	crig_say(fd, RELOAD);
+	crig_until(r, r->workers[1].batch_id == late + 1);
+	crig_reply_text(&r->workers[1], MSG_APPLIED, late, "");
+	crig_reply_text(&r->workers[1], MSG_APPLIED, late, "late and bad");
 	/* Said twice by one is not said by two. */
-	rig_reply_text(&r->workers[0], MSG_APPLIED, late + 1, "");
-	rig_settle(r);
+	crig_reply_text(&r->workers[0], MSG_APPLIED, late + 1, "");
+	crig_settle(r);
 	assert_int_equal(r->c->generation, 1);
-	rig_reply_text(&r->workers[1], MSG_APPLIED, late + 1, "");
-	jv_free(rig_hear(r, fd));
+	crig_reply_text(&r->workers[1], MSG_APPLIED, late + 1, "");
+	jv_free(crig_hear(r, fd));
 	assert_int_equal(r->c->generation, 2);
 	close(fd);
 }
@@ -543,17 +553,17 @@ static void a_worker_dies_after_its_answer(void **state)
 
 	begin(r, RIG_SILENT);
 	snap(r, &before);
-	fd = rig_dial(r);
-	rig_say(fd, RELOAD);
-	rig_until(r, r->workers[1].n_batches == 2 && r->workers[0].n_batches == 2);
-	rig_settle(r);
-	rig_kill(&r->workers[0]);
-	rig_until(r, r->workers[0].n_started == 2 && r->workers[0].n_batches == 1);
-	rig_settle(r);
+	fd = crig_dial(r);
+	crig_say(fd, RELOAD);
+	crig_until(r, r->workers[1].n_batches == 2 && r->workers[0].n_batches == 2);
+	crig_settle(r);
+	crig_kill(&r->workers[0]);
+	crig_until(r, r->workers[0].n_started == 2 && r->workers[0].n_batches == 1);
+	crig_settle(r);
 	assert_non_null(r->c->reload);
-	rig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
-	rig_expect_refusal(rig_hear(r, fd), "worker 0: it died", NULL);
-	rig_settle(r);
+	crig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
+	crig_expect_refusal(crig_hear(r, fd), "worker 0: it died", NULL);
+	crig_settle(r);
 	expect_unchanged(r, &before);
 	close(fd);
 }
@@ -565,13 +575,13 @@ static void two_at_once(void **state)
 	int fd;
 
 	begin(r, RIG_SILENT);
-	fd = rig_dial(r);
-	rig_say(fd, RELOAD);
-	rig_until(r, r->workers[1].n_batches == 2);
-	rig_expect_refusal(rig_ask(r, RELOAD), "a reload is in progress", "try again");
-	rig_expect_refusal(rig_ask(r, DRY_RUN), "a reload is in progress", "try again");
-	rig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
-	answer = rig_hear(r, fd);
+	fd = crig_dial(r);
+	crig_say(fd, RELOAD);
+	crig_until(r, r->workers[1].n_batches == 2);
+	crig_expect_refusal(crig_ask(r, RELOAD), "a reload is in progress", "try again");
+	crig_expect_refusal(crig_ask(r, DRY_RUN), "a reload is in progress", "try again");
+	crig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
+	answer = crig_hear(r, fd);
 	expect_plan(answer, true);
 	jv_free(answer);
 	close(fd);
@@ -584,17 +594,17 @@ static void a_signal_in_a_reload(void **state)
 
 	begin(r, RIG_SILENT);
 	raise(SIGHUP);
-	rig_until(r, r->workers[1].n_batches == 2);
-	rig_write(r, AFTER "neighbor \"127.0.0.9\" { }\n");
+	crig_until(r, r->workers[1].n_batches == 2);
+	crig_write(r, AFTER "neighbor \"127.0.0.9\" { }\n");
 	raise(SIGHUP);
 	raise(SIGHUP);
-	rig_settle(r);
+	crig_settle(r);
 	assert_int_equal(r->workers[1].n_batches, 2);
 	r->workers[1].answer = RIG_TAKES;
-	rig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
-	rig_until(r, r->c->generation == 3);
-	assert_non_null(rig_entry(r, "127.0.0.9"));
-	rig_settle(r);
+	crig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
+	crig_until(r, r->c->generation == 3);
+	assert_non_null(crig_entry(r, "127.0.0.9"));
+	crig_settle(r);
 	assert_int_equal(r->c->generation, 3);
 }
 
@@ -602,15 +612,15 @@ static void a_signal_that_fails(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, BEFORE);
-	rig_start(r);
-	rig_write(r, "nonsense = 5\n");
+	crig_write(r, BEFORE);
+	crig_start(r);
+	crig_write(r, "nonsense = 5\n");
 	raise(SIGHUP);
-	rig_until(r, rig_logged(r, "reload refused, nothing was changed: 1 problem"));
-	assert_true(rig_logged(r, "nonsense"));
-	rig_write(r, AFTER);
+	crig_until(r, crig_logged(r, "reload refused, nothing was changed: 1 problem"));
+	assert_true(crig_logged(r, "nonsense"));
+	crig_write(r, AFTER);
 	raise(SIGHUP);
-	rig_until(r, r->c->generation == 2);
+	crig_until(r, r->c->generation == 2);
 }
 
 static void a_client_that_hangs_up(void **state)
@@ -619,13 +629,13 @@ static void a_client_that_hangs_up(void **state)
 	int fd;
 
 	begin(r, RIG_SILENT);
-	fd = rig_dial(r);
-	rig_say(fd, RELOAD);
-	rig_until(r, r->workers[1].n_batches == 2);
+	fd = crig_dial(r);
+	crig_say(fd, RELOAD);
+	crig_until(r, r->workers[1].n_batches == 2);
 	close(fd);
-	rig_settle(r);
-	rig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
-	rig_until(r, r->c->generation == 2);
+	crig_settle(r);
+	crig_reply_text(&r->workers[1], MSG_APPLIED, r->c->last_id, "");
+	crig_until(r, r->c->generation == 2);
 }
 
 static void a_stop_in_a_reload(void **state)
@@ -635,10 +645,10 @@ static void a_stop_in_a_reload(void **state)
 	int fd;
 
 	begin(r, RIG_SILENT);
-	fd = rig_dial(r);
-	rig_say(fd, RELOAD);
-	rig_until(r, r->workers[1].n_batches == 2);
-	rig_stop(r);
+	fd = crig_dial(r);
+	crig_say(fd, RELOAD);
+	crig_until(r, r->workers[1].n_batches == 2);
+	crig_stop(r);
 	assert_true(recv(fd, line, sizeof(line) - 1, 0) > 0);
 	assert_non_null(strstr(line, "botlsd is stopping"));
 	close(fd);
@@ -646,7 +656,7 @@ static void a_stop_in_a_reload(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, control_rig_setup, control_rig_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, crig_setup, crig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(it_is_applied),
 		T(a_dry_run_changes_nothing),
@@ -667,10 +677,8 @@ int main(void)
 	int failed;
 
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++)
-		each[i] =
-			(struct CMUnitTest){failures[i].name, nothing_is_changed, control_rig_setup,
-					    control_rig_teardown, (void *)&failures[i]};
-	failed = cmocka_run_group_tests(tests, control_rig_group_setup, control_rig_group_teardown);
-	return failed +
-	       cmocka_run_group_tests(each, control_rig_group_setup, control_rig_group_teardown);
+		each[i] = (struct CMUnitTest){failures[i].name, nothing_is_changed, crig_setup,
+					      crig_teardown, (void *)&failures[i]};
+	failed = cmocka_run_group_tests(tests, crig_group_setup, crig_group_teardown);
+	return failed + cmocka_run_group_tests(each, crig_group_setup, crig_group_teardown);
 }

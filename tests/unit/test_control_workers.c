@@ -24,10 +24,10 @@ static int setup_with(void **state, unsigned workers)
 {
 	struct rig *r;
 
-	control_rig_setup(state);
+	crig_setup(state);
 	r = *state;
-	rig_write(r, "workers = %u\n" NEIGHBORS, workers);
-	rig_start(r);
+	crig_write(r, "workers = %u\n" NEIGHBORS, workers);
+	crig_start(r);
 	return 0;
 }
 
@@ -64,12 +64,12 @@ static const struct message_socket *ask(struct rig *r, uint32_t type, const void
 	static uint32_t id = 100;
 	struct fake_worker *w = &r->workers[0];
 	static struct message_socket answer;
-	size_t before = rig_count(w, MSG_SOCKET);
+	size_t before = crig_count(w, MSG_SOCKET);
 	const struct rig_message *got;
 
-	rig_reply(w, type, ++id, m, len);
-	rig_until(r, rig_count(w, MSG_SOCKET) == before + 1);
-	got = rig_last(w, MSG_SOCKET);
+	crig_reply(w, type, ++id, m, len);
+	crig_until(r, crig_count(w, MSG_SOCKET) == before + 1);
+	got = crig_last(w, MSG_SOCKET);
 	assert_int_equal(got->id, id);
 	assert_int_equal(got->len, sizeof(answer));
 	memcpy(&answer, got->payload, sizeof(answer));
@@ -127,7 +127,7 @@ static void an_outer_socket(void **state)
 	assert_true(addr_equal(&own, &m.own));
 	m.own = address("192.0.2.99");
 	ask(r, MSG_WANT_OUTER, &m, sizeof(m), &fd);
-	assert_non_null(strstr(rig_last(&r->workers[0], MSG_SOCKET)->payload + sizeof(int32_t),
+	assert_non_null(strstr(crig_last(&r->workers[0], MSG_SOCKET)->payload + sizeof(int32_t),
 			       "192.0.2.99"));
 }
 
@@ -189,8 +189,8 @@ static void vote(struct rig *r, unsigned worker, const char *neighbor, uint8_t a
 	struct message_fallback m = {.allow_clear = allow};
 
 	strcpy(m.neighbor, neighbor);
-	rig_reply(&r->workers[worker], MSG_FALLBACK, 0, &m, sizeof(m));
-	rig_settle(r);
+	crig_reply(&r->workers[worker], MSG_FALLBACK, 0, &m, sizeof(m));
+	crig_settle(r);
 }
 
 /* Clear text only while it is allowed, whatever is said by "true". */
@@ -227,20 +227,20 @@ static void votes(void **state)
 	vote(r, 0, "127.0.0.3", 1);
 	vote(r, 2, "127.0.0.3", 1);
 	vote(r, 2, "127.0.0.3", 1);
-	assert_false(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.3")->allow_clear);
 	assert_int_equal(r->steering.n_applied, n);
 	vote(r, 1, "127.0.0.3", 1);
-	assert_true(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.3")->allow_clear);
 	assert_int_equal(r->steering.n_applied, n + 1);
 	assert_true(timer_is_set(r->c->poll_clear));
 	/* One that has TLS again is enough to close. */
 	vote(r, 0, "127.0.0.3", 0);
-	assert_false(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.3")->allow_clear);
 	vote(r, 1, "127.0.0.3", 0);
 	assert_int_equal(r->steering.n_applied, n + 2);
 	vote(r, 1, "127.0.0.3", 1);
 	vote(r, 0, "127.0.0.3", 255);
-	assert_true(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.3")->allow_clear);
 }
 
 static void votes_for_nobody(void **state)
@@ -253,11 +253,11 @@ static void votes_for_nobody(void **state)
 	vote(r, 0, "127.0.0.4", 1); /* off */
 	vote(r, 0, "127.0.0.9", 1);
 	vote(r, 0, "", 1);
-	rig_reply(&r->workers[0], MSG_FALLBACK, 0, &m, sizeof(m) - 1);
-	rig_reply(&r->workers[0], MSG_FALLBACK, 0, two, sizeof(m) + 1);
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, &m, sizeof(m) - 1);
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, two, sizeof(m) + 1);
 	memset(m.neighbor, '1', sizeof(m.neighbor));
-	rig_reply(&r->workers[0], MSG_FALLBACK, 0, &m, sizeof(m));
-	rig_settle(r);
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, &m, sizeof(m));
+	crig_settle(r);
 	assert_int_equal(r->steering.n_applied, n);
 	for (size_t i = 0; i < r->steering.n_entries; i++)
 		assert_false(r->steering.entries[i].allow_clear);
@@ -267,13 +267,13 @@ static void sixty_four_votes(void **state)
 {
 	struct rig *r = *state;
 
-	rig_write(r, "workers = 64\n" NEIGHBORS);
-	rig_start(r);
+	crig_write(r, "workers = 64\n" NEIGHBORS);
+	crig_start(r);
 	for (unsigned i = 0; i < 63; i++)
 		vote(r, i, "127.0.0.3", 1);
-	assert_false(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_false(crig_entry(r, "127.0.0.3")->allow_clear);
 	vote(r, 63, "127.0.0.3", 1);
-	assert_true(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_true(crig_entry(r, "127.0.0.3")->allow_clear);
 }
 
 /* The kernel refuses: what was decided stands and is tried again, closing as well as opening. */
@@ -285,21 +285,21 @@ static void a_guard_that_does_not_move(void **state)
 	for (uint8_t allow = 1;; allow = 0) {
 		r->steering.apply_error = -ENOMEM;
 		vote(r, 0, "127.0.0.3", allow);
-		assert_true(rig_logged(r, "127.0.0.3: cannot change the guard, trying again"));
-		rig_log_forget(r);
-		assert_int_equal(rig_entry(r, "127.0.0.3")->allow_clear, !allow);
+		assert_true(crig_logged(r, "127.0.0.3: cannot change the guard, trying again"));
+		crig_log_forget(r);
+		assert_int_equal(crig_entry(r, "127.0.0.3")->allow_clear, !allow);
 		assert_true(timer_is_set(r->c->network_changed));
 		/* Not yet. */
 		timer_set_ms(r->c->network_changed, 0);
-		rig_until(r, rig_logged(r, "the kernel does not want to"));
+		crig_until(r, crig_logged(r, "the kernel does not want to"));
 		assert_true(timer_is_set(r->c->network_changed));
 		r->steering.apply_error = 0;
 		timer_set_ms(r->c->network_changed, 0);
-		rig_until(r, rig_entry(r, "127.0.0.3")->allow_clear == allow);
+		crig_until(r, crig_entry(r, "127.0.0.3")->allow_clear == allow);
 		/* And that was it. */
 		n = r->steering.n_applied;
 		timer_set_ms(r->c->audit, 0);
-		rig_settle(r);
+		crig_settle(r);
 		assert_int_equal(r->steering.n_applied, n);
 		if (!allow)
 			break;
@@ -313,46 +313,46 @@ static void clear_sessions_come_and_go(void **state)
 
 	vote(r, 0, "127.0.0.3", 1);
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_false(rig_logged(r, "CLEAR TEXT"));
+	crig_settle(r);
+	assert_false(crig_logged(r, "CLEAR TEXT"));
 	assert_true(timer_is_set(r->c->poll_clear));
 	r->steering.clear_count = 2;
 	for (int i = 0; i < 2; i++) {
 		timer_set_ms(r->c->poll_clear, 0);
-		rig_settle(r);
+		crig_settle(r);
 	}
-	assert_true(rig_logged(r, "neighbor 127.0.0.3: a session in CLEAR TEXT is up"));
-	rig_log_forget(r);
+	assert_true(crig_logged(r, "neighbor 127.0.0.3: a session in CLEAR TEXT is up"));
+	crig_log_forget(r);
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_false(rig_logged(r, "CLEAR TEXT")); /* said once */
-	assert_int_equal(rig_count(&r->workers[0], MSG_FALLBACK_END), 0);
+	crig_settle(r);
+	assert_false(crig_logged(r, "CLEAR TEXT")); /* said once */
+	assert_int_equal(crig_count(&r->workers[0], MSG_FALLBACK_END), 0);
 	r->steering.clear_count = 0;
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_int_equal(rig_count(&r->workers[0], MSG_FALLBACK_END), 1);
-	assert_string_equal(rig_last(&r->workers[0], MSG_FALLBACK_END)->payload, "127.0.0.3");
+	crig_settle(r);
+	assert_int_equal(crig_count(&r->workers[0], MSG_FALLBACK_END), 1);
+	assert_string_equal(crig_last(&r->workers[0], MSG_FALLBACK_END)->payload, "127.0.0.3");
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_int_equal(rig_count(&r->workers[0], MSG_FALLBACK_END), 1);
+	crig_settle(r);
+	assert_int_equal(crig_count(&r->workers[0], MSG_FALLBACK_END), 1);
 	/* The worker takes its vote back; nothing is left to watch. */
 	vote(r, 0, "127.0.0.3", 0);
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
+	crig_settle(r);
 	assert_false(timer_is_set(r->c->poll_clear));
 	/* The next time is a new one. */
 	r->steering.clear_count = 1;
 	vote(r, 0, "127.0.0.3", 1);
 	assert_true(timer_is_set(r->c->poll_clear));
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_true(rig_logged(r, "CLEAR TEXT"));
-	rig_log_forget(r);
+	crig_settle(r);
+	assert_true(crig_logged(r, "CLEAR TEXT"));
+	crig_log_forget(r);
 	vote(r, 0, "127.0.0.3", 0);
 	vote(r, 0, "127.0.0.3", 1);
 	timer_set_ms(r->c->poll_clear, 0);
-	rig_settle(r);
-	assert_true(rig_logged(r, "CLEAR TEXT"));
+	crig_settle(r);
+	assert_true(crig_logged(r, "CLEAR TEXT"));
 }
 
 /* --- life and death
@@ -363,17 +363,17 @@ static void what_a_worker_gets(void **state)
 {
 	struct rig *r = *state;
 	struct fake_worker *w = &r->workers[0];
-	_cleanup_free_ char *want_text = rig_config_text(r->c->now.config);
-	_cleanup_free_ char *have = rig_config_text(w->config);
+	_cleanup_free_ char *want_text = crig_config_text(r->c->now.config);
+	_cleanup_free_ char *have = crig_config_text(w->config);
 
 	assert_string_equal(have, want_text);
 	assert_int_equal(w->n_files, 3);
 	assert_int_equal(w->n_tls, r->c->tls.n);
 	assert_int_equal(w->n_inner, 1);
 	assert_int_equal(w->batch_id, 0);
-	assert_int_equal(rig_last(w, MSG_LOG_LEVEL)->id, LOG_LEVEL_INFO);
+	assert_int_equal(crig_last(w, MSG_LOG_LEVEL)->id, LOG_LEVEL_INFO);
 	assert_false(w->has_keylog);
-	assert_int_equal(rig_count(w, MSG_FALLBACK_BEGIN), 0);
+	assert_int_equal(crig_count(w, MSG_FALLBACK_BEGIN), 0);
 }
 
 static void a_key_log(void **state)
@@ -384,12 +384,12 @@ static void a_key_log(void **state)
 
 	snprintf(path, sizeof(path), "%s/keylog", r->dir);
 	r->keylog = path;
-	rig_write(r, NEIGHBORS);
-	rig_start(r);
+	crig_write(r, NEIGHBORS);
+	crig_start(r);
 	assert_true(r->workers[0].has_keylog);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_true(rig_logged(r, "DEBUGGING: TLS secrets"));
+	assert_true(crig_logged(r, "DEBUGGING: TLS secrets"));
 }
 
 /* Killed, it comes again with what is in force now, and with what its predecessor had decided. */
@@ -401,22 +401,22 @@ static void it_is_started_again(void **state)
 
 	for (unsigned i = 0; i < 3; i++)
 		vote(r, i, "127.0.0.3", 1);
-	rig_write(r, "workers = 3\n" NEIGHBORS "neighbor \"127.0.0.6\" { }\n");
-	jv_free(rig_ask(r, "{\"command\":\"reload\"}"));
+	crig_write(r, "workers = 3\n" NEIGHBORS "neighbor \"127.0.0.6\" { }\n");
+	jv_free(crig_ask(r, "{\"command\":\"reload\"}"));
 	log_set_level(LOG_LEVEL_DEBUG);
 	kill(pid, SIGKILL);
-	rig_until(r, w->n_started == 2 && w->n_batches == 1);
-	rig_settle(r);
-	assert_true(rig_logged(r, "was killed by signal 9"));
+	crig_until(r, w->n_started == 2 && w->n_batches == 1);
+	crig_settle(r);
+	assert_true(crig_logged(r, "was killed by signal 9"));
 	assert_int_not_equal(w->pid, pid);
 	assert_int_equal(child_pid(r->c->children[1]), w->pid);
 	assert_int_equal(child_restarts(r->c->children[1]), 1);
 	assert_int_equal(w->config->n_neighbors, 6);
 	assert_int_equal(w->batch_id, 0);
-	assert_int_equal(rig_last(w, MSG_LOG_LEVEL)->id, LOG_LEVEL_DEBUG);
-	assert_int_equal(rig_count(w, MSG_FALLBACK_BEGIN), 1);
-	assert_string_equal(rig_last(w, MSG_FALLBACK_BEGIN)->payload, "127.0.0.3");
-	assert_true(rig_entry(r, "127.0.0.3")->allow_clear);
+	assert_int_equal(crig_last(w, MSG_LOG_LEVEL)->id, LOG_LEVEL_DEBUG);
+	assert_int_equal(crig_count(w, MSG_FALLBACK_BEGIN), 1);
+	assert_string_equal(crig_last(w, MSG_FALLBACK_BEGIN)->payload, "127.0.0.3");
+	assert_true(crig_entry(r, "127.0.0.3")->allow_clear);
 	assert_int_equal(r->workers[0].n_started, 1);
 	assert_int_equal(r->workers[0].n_batches, 2);
 }
@@ -431,14 +431,14 @@ static void a_broken_socket(void **state)
 
 	r->is_stubborn = true;
 	assert_int_equal(send(w->fd, "abc", 3, MSG_NOSIGNAL), 3);
-	rig_until(r, w->n_started == 2 && w->n_batches == 1);
+	crig_until(r, w->n_started == 2 && w->n_batches == 1);
 	assert_int_not_equal(w->pid, pid);
 	/* This one does not go by itself. */
 	r->is_stubborn = false;
 	assert_int_equal(send(w->fd, big, sizeof(big), MSG_NOSIGNAL), sizeof(big));
-	rig_until(r, w->n_started == 3 && w->n_batches == 1);
-	rig_reply_text(w, 4711, 0, "");
-	rig_until(r, rig_logged(r, "worker 0 sent an unknown message (4711)"));
+	crig_until(r, w->n_started == 3 && w->n_batches == 1);
+	crig_reply_text(w, 4711, 0, "");
+	crig_until(r, crig_logged(r, "worker 0 sent an unknown message (4711)"));
 }
 
 /* One that keeps dying is started again more and more slowly: each wait is twice the last one, give
@@ -453,7 +453,7 @@ static void it_backs_off(void **state)
 		uint64_t from = loop_now_ms();
 
 		kill(w->pid, SIGKILL);
-		rig_until(r, w->n_started == i + 1 && w->n_batches);
+		crig_until(r, w->n_started == i + 1 && w->n_batches);
 		/* At least: that does not depend on how busy the machine is. */
 		assert_true(loop_now_ms() - from >= least_ms);
 		least_ms *= 2;
@@ -462,10 +462,10 @@ static void it_backs_off(void **state)
 	/* That it cannot be started at all counts the same, and does not end it. */
 	r->start_error = -EAGAIN;
 	kill(w->pid, SIGKILL);
-	rig_until(r, r->n_start_errors == 1);
-	assert_true(rig_logged(r, "worker 0 cannot be started: Resource temporarily unavailable"));
+	crig_until(r, r->n_start_errors == 1);
+	assert_true(crig_logged(r, "worker 0 cannot be started: Resource temporarily unavailable"));
 	r->start_error = 0;
-	rig_until(r, w->n_started == 7 && w->n_batches == 1);
+	crig_until(r, w->n_started == 7 && w->n_batches == 1);
 	assert_int_equal(child_restarts(r->c->children[0]), 6);
 }
 
@@ -479,13 +479,13 @@ static void it_cannot_be_given_anything(void **state)
 	signal(SIGXFSZ, SIG_IGN);
 	setrlimit(RLIMIT_FSIZE, &limit);
 	kill(w->pid, SIGKILL);
-	rig_until(r, w->n_started >= 3);
-	assert_true(rig_logged(r, "worker 0 cannot be given its configuration (File too large): "
-				  "starting another"));
+	crig_until(r, w->n_started >= 3);
+	assert_true(crig_logged(r, "worker 0 cannot be given its configuration (File too large): "
+				   "starting another"));
 	limit.rlim_cur = RLIM_INFINITY;
 	setrlimit(RLIMIT_FSIZE, &limit);
 	signal(SIGXFSZ, SIG_DFL);
-	rig_until(r, w->n_batches == 1);
+	crig_until(r, w->n_batches == 1);
 	assert_non_null(w->config);
 }
 
@@ -494,20 +494,20 @@ static void it_refuses_what_is_in_force(void **state)
 	struct rig *r = *state;
 	struct fake_worker *w = &r->workers[0];
 
-	rig_reply_text(w, MSG_APPLIED, 0, "");
-	rig_settle(r);
+	crig_reply_text(w, MSG_APPLIED, 0, "");
+	crig_settle(r);
 	assert_int_equal(w->n_started, 1);
-	rig_reply_text(w, MSG_APPLIED, 0, "no memory here");
-	rig_until(r, w->n_started == 2 && w->n_batches == 1);
-	assert_true(rig_logged(
+	crig_reply_text(w, MSG_APPLIED, 0, "no memory here");
+	crig_until(r, w->n_started == 2 && w->n_batches == 1);
+	assert_true(crig_logged(
 		r, "worker 0 refuses its configuration, starting another: no memory here"));
 }
 
 int main(void)
 {
-#define T0(f) cmocka_unit_test_setup_teardown(f, control_rig_setup, control_rig_teardown)
-#define T1(f) cmocka_unit_test_setup_teardown(f, setup, control_rig_teardown)
-#define T3(f) cmocka_unit_test_setup_teardown(f, setup_three, control_rig_teardown)
+#define T0(f) cmocka_unit_test_setup_teardown(f, crig_setup, crig_teardown)
+#define T1(f) cmocka_unit_test_setup_teardown(f, setup, crig_teardown)
+#define T3(f) cmocka_unit_test_setup_teardown(f, setup_three, crig_teardown)
 	const struct CMUnitTest tests[] = {
 		T1(an_inner_socket),
 		T1(an_outer_socket),
@@ -528,5 +528,5 @@ int main(void)
 		T1(it_refuses_what_is_in_force),
 	};
 
-	return cmocka_run_group_tests(tests, control_rig_group_setup, control_rig_group_teardown);
+	return cmocka_run_group_tests(tests, crig_group_setup, crig_group_teardown);
 }
