@@ -206,10 +206,11 @@ static struct jv *neighbors_json(struct gather *g)
 
 	for (size_t i = 0; i < g->n_neighbors; i++) {
 		const struct neighbor_config *n = &c->now.config->neighbors[i];
-		struct jv *o = TAKE(g->neighbors[i]);
+		struct jv *o;
 
 		if (g->neighbor[0] && strcmp(g->neighbor, n->name) != 0)
 			continue;
+		o = TAKE(g->neighbors[i]);
 		if (!o) { /* no worker could say anything */
 			o = jv_object_new();
 			jv_set_string(o, "name", n->name);

@@ -66,7 +66,7 @@ static void expect_unchanged(struct rig *r, struct snapshot *s)
 	for (size_t i = 0; i < r->c->n_children; i++) {
 		struct fake_worker *w = &r->workers[i];
 
-		crig_until(r, child_pid(r->c->children[i]) && w->n_batches && w->config);
+		crig_until(r, child_pid(r->c->children[i]) && w->ipc && w->n_batches && w->config);
 		_cleanup_free_ char *have = crig_config_text(w->config);
 
 		assert_string_equal(have, s->config);
