@@ -77,6 +77,8 @@ class Bird(Daemon):
         assert "Reconfigur" in out, out
 
     def sessions(self):
+        # The log second: what is shown as established is in it, then.
+        shown = self.birdc("show", "protocols", "all")
         established = collections.Counter(re.findall(r"<TRACE> (\S+): BGP session established", self.log_text()))
         sessions, name, fields = {}, None, {}
 
@@ -88,7 +90,7 @@ class Bird(Daemon):
                                          local=fields.get("source_address", ""),
                                          remote_as=int(fields.get("neighbor_as", 0)))
 
-        for line in self.birdc("show", "protocols", "all").splitlines():
+        for line in shown.splitlines():
             head = re.match(r"(\S+)\s+BGP\s", line)
             field = re.match(r" +(BGP state|Neighbor address|Neighbor AS|Source address):\s+(\S+)", line)
             if head:
