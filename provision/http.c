@@ -253,7 +253,6 @@ static CURLcode set_bounds(CURL *easy, struct transfer *t)
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_PROTOCOLS_STR, t->target.is_plain ? "http" : "https");
 	if (t->target.is_plain || t->target.is_loopback)
 		SET(CURLOPT_PROXY, "");
@@ -291,7 +290,7 @@ static CURLcode set_tls(CURL *easy, const struct http_request *q)
 static CURLcode add_header(struct transfer *t, const char *name, const char *value)
 {
 	size_t size = strlen(name) + (value ? strlen(value) : 0) + 3;
-	_cleanup_wiped_ char *line = malloc(size); /* asprintf() would leave a copy behind */
+	_cleanup_wiped_ char *line = curl_malloc(size); /* asprintf() would leave a copy behind */
 	struct curl_slist *list;
 
 	if (!line)
@@ -311,7 +310,7 @@ static CURLcode add_authorization(struct transfer *t)
 	_cleanup_wiped_ char *basic = NULL;
 
 	if (q->basic_user && q->basic_password) {
-		basic = http_basic(q->basic_user, q->basic_password);
+		basic = note(http_basic(q->basic_user, q->basic_password));
 		return basic ? add_header(t, "Authorization", basic) : CURLE_OUT_OF_MEMORY;
 	}
 	return q->authorization ? add_header(t, "Authorization", q->authorization) : CURLE_OK;
@@ -362,7 +361,6 @@ static int error_of(const struct transfer *t, CURLcode code, long os)
 		{CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH},
 		{CURLE_COULDNT_RESOLVE_PROXY, -EHOSTUNREACH},
 		{CURLE_PROXY, -EHOSTUNREACH},
-		{CURLE_COULDNT_CONNECT, -EHOSTUNREACH},
 		{CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT},
 		{CURLE_PEER_FAILED_VERIFICATION, -EKEYREJECTED},
 		{CURLE_SSL_CACERT_BADFILE, -EKEYREJECTED},
@@ -383,8 +381,8 @@ static int error_of(const struct transfer *t, CURLcode code, long os)
 		return t->error;
 	if (code == CURLE_OUT_OF_MEMORY)
 		return is_out_of_memory ? -ENOMEM : -EFBIG;
-	if (code == CURLE_COULDNT_CONNECT && http_system_error(os) < 0)
-		return http_system_error(os);
+	if (code == CURLE_COULDNT_CONNECT)
+		return http_connect_error(os);
 	if (code == CURLE_RECV_ERROR && (strstr(t->text, "alert") || strstr(t->text, "chunk")))
 		return -EPROTO;
 	if (code == CURLE_SSL_CONNECT_ERROR && is_broken_off(t->text))
@@ -558,7 +556,7 @@ static int transfer(CURL *easy, struct transfer *t, struct http_response *ret, s
 	code = code ? code : set_tls(easy, t->q);
 	code = code ? code : set_request(easy, t);
 	code = code ? code : curl_easy_perform(easy);
-	if (code != CURLE_OK || t->is_refused)
+	if (code != CURLE_OK)
 		return tell(easy, t, code, e);
 	return read_answer(easy, t, ret, e);
 }

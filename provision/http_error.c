@@ -4,24 +4,15 @@
 
 #include <errno.h>
 
-int http_system_error(long os)
+int http_connect_error(long os)
 {
 	switch (os) {
 	case ECONNREFUSED:
 	case ETIMEDOUT:
 	case ECONNRESET:
 	case ENOMEM: return -(int)os;
-	case EPIPE:
-	case ECONNABORTED: return -ECONNRESET;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case ENETDOWN:
-	case EADDRNOTAVAIL:
-	case EAFNOSUPPORT:
-	case EACCES:
-	case EPERM: return -EHOSTUNREACH; /* a packet filter answers with these */
 	}
-	return 0;
+	return -EHOSTUNREACH; /* there are many, with those of packet filters */
 }
 
 const char *http_certificate_advice(const struct http_request *q, long verify_result)

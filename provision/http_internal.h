@@ -17,8 +17,8 @@ int http_check(const struct http_request *q, struct http_target *ret, struct err
 /* "Basic dXNlcjpwYXNzd29yZA==" (RFC 7617); wipe_free() it. NULL: out of memory. */
 char *http_basic(const char *user, const char *password);
 
-/* What the operating system said, as one of our errors; 0: nothing that tells more. */
-int http_system_error(long os);
+/* Why connect(2) or socket(2) failed, as one of our errors. */
+int http_connect_error(long os);
 /* What to do about a certificate that was refused, by what X509_verify_cert(3) found. */
 const char *http_certificate_advice(const struct http_request *q, long verify_result);
 

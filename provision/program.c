@@ -77,21 +77,6 @@ static void run_done(struct run *r)
 	wipe_free(r->err.data);
 }
 
-/* Above the standard ones, over which they are put in the child. */
-static int lift(int *fd)
-{
-	int lifted;
-
-	if (*fd > STDERR_FILENO)
-		return 0;
-	lifted = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (lifted < 0)
-		return -errno;
-	close(*fd);
-	*fd = lifted;
-	return 0;
-}
-
 /* A pipe whose end `ours` (0: it reads, 1: it writes) does not block. */
 static int make_pipe(int fds[static 2], int ours)
 {
@@ -99,16 +84,13 @@ static int make_pipe(int fds[static 2], int ours)
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = lift(&fds[0]);
-	if (r == 0)
-		r = lift(&fds[1]);
-	if (r == 0 && fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0)
+	if (fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0) {
 		r = -errno;
-	if (r < 0) {
 		close_fd(&fds[0]);
 		close_fd(&fds[1]);
+		return r;
 	}
-	return r;
+	return 0;
 }
 
 /* `name` as NAME=VALUE in buf; NULL when it is not set, or too long to be meant. */
@@ -136,6 +118,8 @@ static int set_attributes(posix_spawnattr_t *attr)
 							  POSIX_SPAWN_SETSID);
 }
 
+/* In this order, also when we have no standard descriptors and the pipes got their numbers: each
+ * new one is the lowest that is free, so `out` is never 0, and `err` neither 0 nor 1. */
 static int set_files(posix_spawn_file_actions_t *files, int in, int out, int err)
 {
 	int r;

@@ -15,10 +15,12 @@ import ssl
 import struct
 import sys
 import threading
+import time
 import urllib.parse
 import warnings
 
 log = []  # heads of all requests, since /log was asked for the last time
+late_contexts = []  # those that take 8 seconds before they answer to a client
 connections = 0
 lock = threading.Lock()
 
@@ -46,9 +48,17 @@ def endless(conn, head, piece):
 
 
 def trickle(conn):
-    conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    while is_open(conn, 0.05):
+    """Whole after 8 seconds, which a client that waits for less must not see."""
+    conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+    for _ in range(100):
+        if not is_open(conn, 0.08):
+            return
         conn.sendall(b"x")
+
+
+def late(conn):
+    if is_open(conn, 8):
+        conn.sendall(plain(b"late"))
 
 
 def reset(conn):
@@ -115,6 +125,7 @@ LAST_ANSWERS = {
 ACTIONS = {
     "/hang": lambda q, conn: hang(conn),
     "/trickle": lambda q, conn: trickle(conn),
+    "/late": lambda q, conn: late(conn),
     "/reset": lambda q, conn: reset(conn),
     "/signal": lambda q, conn: (os.kill(int(q), signal.SIGUSR1), hang(conn)),
     "/endless": lambda q, conn: endless(conn, b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
@@ -203,10 +214,8 @@ def handle(conn, context):
             reset(conn)
         if context in ("reset", "closing"):
             return
-        if context == "silent":
-            while conn.recv(65536):
-                pass
-            return
+        if context in late_contexts:
+            time.sleep(8)
         if context:
             conn = context.wrap_socket(conn, server_side=True, do_handshake_on_connect=False)
             shake_hands(conn)
@@ -230,9 +239,11 @@ def tls_context(folder, name):
 
 
 def contexts(folder):
-    made = {"plain": None, "silent": "silent", "closing": "closing", "reset": "reset"}
-    for name in ("good", "name", "expired", "self", "other"):
+    made = {"plain": None, "closing": "closing", "reset": "reset"}
+    for name in ("good", "name", "expired", "self", "other", "cn"):
         made[name] = tls_context(folder, name)
+    made["late"] = tls_context(folder, "good")
+    late_contexts.append(made["late"])
     made["tls12"] = tls_context(folder, "good")
     made["tls12"].maximum_version = ssl.TLSVersion.TLSv1_2
     made["old"] = tls_context(folder, "good")

@@ -51,7 +51,7 @@ static void make_certificate(const char *name, const struct cert_spec *spec,
 	struct cert cert;
 	char file[32];
 
-	with_name.cn = name;
+	with_name.cn = with_name.cn ? with_name.cn : name;
 	cert_make(&cert, &with_name, issuer);
 	snprintf(file, sizeof(file), "%s.pem", name);
 	http_rig_write(file, cert.pem);
@@ -73,6 +73,7 @@ static void make_certificates(void)
 	make_certificate("expired",
 			 &(struct cert_spec){.san = here, .from_days = -30, .to_days = -1}, &ca);
 	make_certificate("other", &(struct cert_spec){.san = here}, &other);
+	make_certificate("cn", &(struct cert_spec){.cn = "a\x1b[31mb"}, &ca);
 	make_certificate("self", &(struct cert_spec){.san = here}, NULL);
 	cert_done(&ca);
 	cert_done(&other);
@@ -82,7 +83,7 @@ static void run_server(int in, int out)
 {
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
-	execl("/usr/bin/python3", "python3", "tests/unit/http_answers.py", folder, NULL);
+	execl("/usr/bin/python3", "/usr/bin/python3", "tests/unit/http_answers.py", folder, NULL);
 	_exit(127);
 }
 

@@ -7,17 +7,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define LEAD 48
+
 /* Each letter is another one. */
 static const char hidden[] = "vdmm,iheedo,rdbsdu";
 
 char *memory_secret(void)
 {
-	char *secret = malloc(sizeof(hidden));
+	char *secret = malloc(LEAD + sizeof(hidden));
 
 	assert_non_null(secret);
+	memset(secret, 'x', LEAD);
 	for (size_t i = 0; i < sizeof(hidden) - 1; i++)
-		secret[i] = hidden[i] ^ 1;
-	secret[sizeof(hidden) - 1] = '\0';
+		secret[LEAD + i] = hidden[i] ^ 1;
+	secret[LEAD + sizeof(hidden) - 1] = '\0';
 	return secret;
 }
 

@@ -19,7 +19,8 @@
 #define MEMORY_IS_SANITIZED false
 #endif
 
-/* "well-hidden-secret", which stands nowhere until this is called; wipe and free it. */
+/* A text that stands nowhere until this is called; wipe and free it. Looked for is its end, since
+ * free(3) writes over the first bytes. */
 char *memory_secret(void);
 bool memory_has_secret(void);
 

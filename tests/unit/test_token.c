@@ -355,12 +355,31 @@ static void files_that_are_not_used(void **state)
 		is_used(changed(good, "\"expires\":1800003600", "\"expires\":1900000000"), 0600));
 	assert_false(is_used(changed(good, "\"obtained\":1800000000", "\"obtained\":0"), 0600));
 	assert_false(is_used(changed(good, "\"obtained\":1800000000", "\"obtained\":-1"), 0600));
+	assert_false(is_used(
+		changed(good, "\"obtained\":1800000000", "\"obtained\":-9223372036854775808"),
+		0600));
 	assert_true(
 		is_used(changed(good, "\"obtained\":1800000000", "\"obtained\":1800000010"), 0600));
 	assert_false(
 		is_used(changed(good, "\"obtained\":1800000000", "\"obtained\":1800000011"), 0600));
 	assert_false(is_used(changed(good, "api.example", "api.exampla"), 0600));
 	free(good);
+}
+
+static void a_file_of_another_server(void **state)
+{
+	struct server_settings s = server();
+	char path[128], copy[128];
+
+	(void)state;
+	answer("{\"access_token\":\"abc\",\"token_type\":\"Bearer\",\"expires_in\":3600}");
+	token_rig_get(&rig, &s, NOW, false);
+	snprintf(path, sizeof(path), "%s/example.json", rig.folder);
+	snprintf(copy, sizeof(copy), "%s/another.json", rig.folder);
+	assert_int_equal(rename(path, copy), 0);
+	s.name = "another";
+	answer("{\"access_token\":\"def\",\"token_type\":\"Bearer\",\"expires_in\":3600}");
+	assert_string_equal(token_rig_get(&rig, &s, NOW, false), "Bearer def");
 }
 
 static void links_and_strangers(void **state)
@@ -447,6 +466,54 @@ static void folders(void **state)
 	assert_ptr_equal(t, &rig); /* untouched */
 }
 
+static void write_secret(const char *before, const char *secret)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/my-token", rig.folder);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, before, strlen(before)), strlen(before));
+	assert_int_equal(write(fd, secret, strlen(secret)), strlen(secret));
+	close(fd);
+}
+
+/* From a file, from a command, and from a file that holds none but looks like it. */
+static void tokens_of_files_are_wiped(void **state)
+{
+	struct server_settings s = server();
+	const char *value;
+	struct errtext e;
+	char path[128], *secret, *words[] = {"cat", path};
+
+	(void)state;
+	if (MEMORY_IS_SANITIZED) {
+		print_message("skipped: the sanitizer keeps what is freed\n");
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/my-token", rig.folder);
+	s.token_file = path;
+	s.token_command = words;
+	s.n_token_command = 2;
+	for (int i = 0; i < 3; i++) {
+		token_rig_again(&rig);
+		secret = memory_secret();
+		write_secret(i == 2 ? "Bearer " : "", secret);
+		s.auth = i == 1 ? AUTH_TOKEN_COMMAND : AUTH_TOKEN_FILE;
+		if (i == 2)
+			assert_int_equal(token_get(rig.tokens, &s, NOW, false, &value, &e),
+					 -EPROTO);
+		else
+			assert_string_equal(token_rig_get(&rig, &s, NOW, false) + 7, secret);
+		tokens_free(rig.tokens);
+		rig.tokens = NULL;
+		explicit_bzero(secret, strlen(secret));
+		free(secret);
+		assert_false(memory_has_secret());
+	}
+}
+
 static void tokens_are_wiped(void **state)
 {
 	struct server_settings s = server();
@@ -491,10 +558,12 @@ int main(void)
 		TEST(bound_to_the_settings),
 		TEST(several_servers),
 		TEST(files_that_are_not_used),
+		TEST(a_file_of_another_server),
 		TEST(links_and_strangers),
 		TEST(leftovers),
 		TEST(folders),
 		TEST(tokens_are_wiped),
+		TEST(tokens_of_files_are_wiped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ struct token_rig {
 	unsigned n_answers, n_asked;
 
 	struct {
-		char method[16], url[256], content_type[64], body[1024], user[64], password[64];
+		char method[16], url[256], content_type[64], body[1024], user[128], password[128];
 		char authorization[64], ca[64];
 		bool allow_http;
 		unsigned timeout;
