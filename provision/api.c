@@ -208,7 +208,7 @@ struct attempt {
 	size_t body_len;
 	struct api_error *e;
 	unsigned number;
-	bool has_renewed;
+	bool has_renewed, must_renew; /* once, after 401 */
 };
 
 static enum api_failure failure_of_token(int error)
@@ -233,7 +233,8 @@ static int perform(struct attempt *t, struct http_response *ret, struct errtext 
 	struct http_request q;
 	int r;
 
-	r = token_get(a->tokens, s, a->env.now(a->env.arg), t->has_renewed, &authorization, why);
+	r = token_get(a->tokens, s, a->env.now(a->env.arg), t->must_renew, &authorization, why);
+	t->must_renew = false;
 	if (r < 0) {
 		api_fail(a, t->call, failure_of_token(r), 0, t->e, "no token: %s", why->text);
 		return 1; /* said already */
@@ -307,7 +308,7 @@ static int attempt(struct attempt *t, struct http_response *ret)
 	}
 	if (!error && answer.status == 401 && !t->has_renewed &&
 	    t->api->server->auth != AUTH_NONE) {
-		t->has_renewed = true;
+		t->has_renewed = t->must_renew = true;
 		return 1;
 	}
 	if (may_retry(t, error, answer.status)) {

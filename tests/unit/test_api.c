@@ -377,6 +377,11 @@ static void test_token_renewed_once(void **state)
 	assert_string_equal(rig.authorization[0], "Bearer t1");
 	assert_string_equal(rig.authorization[1], "Bearer t2");
 	assert_int_equal(rig.n_waits, 0);
+	/* a later attempt of the same call uses the new token again */
+	answers({401}, {503}, {200, "{\"sessions\": []}"});
+	assert_int_equal(list(&r, &e), 0);
+	records_done(&r);
+	assert_string_equal(rig.authorization[1], rig.authorization[2]);
 	answers({401}, {401}, {200, "{\"sessions\": []}"});
 	assert_failure(API_UNAUTHORIZED, "status 401");
 	assert_int_equal(rig.n_requests, 2);
