@@ -243,20 +243,37 @@ static void swap_owned(struct apply_run *run)
 	run->n_next = n;
 }
 
-/* `s` has the new sessions only if the file has them. */
+/* The state has the new sessions only if the file has them. */
 static int save_next(struct apply_run *run, uint64_t generation, struct errtext *e)
 {
 	struct state *s = run->a->state;
 	uint64_t last = s->generation;
+	bool was_unfinished = s->is_unfinished;
 	int r;
 
 	swap_owned(run);
 	s->generation = generation;
+	s->is_unfinished = false;
 	r = state_save(run->a->store, s, e);
 	if (r < 0) {
 		swap_owned(run);
 		s->generation = last;
+		s->is_unfinished = was_unfinished;
 	}
+	return r;
+}
+
+/* Before the first write, and when all is as it was. */
+static int save_mark(struct apply_run *run, bool is_unfinished, struct errtext *e)
+{
+	struct state *s = run->a->state;
+	bool was = s->is_unfinished;
+	int r;
+
+	s->is_unfinished = is_unfinished;
+	r = state_save(run->a->store, s, e);
+	if (r < 0)
+		s->is_unfinished = was;
 	return r;
 }
 
@@ -302,7 +319,7 @@ static int forward(struct apply_run *run, struct errtext *e)
 	return r ? r : keep_and_save(run, e);
 }
 
-/* Whether the state can be saved is found out before anything depends on it. */
+/* That the state can be saved is known before anything depends on it. */
 static int prepare(struct apply_run *run, struct errtext *e)
 {
 	int r = copy_after(run);
@@ -314,7 +331,7 @@ static int prepare(struct apply_run *run, struct errtext *e)
 	if (r < 0)
 		return r;
 	r = check_running(run, e);
-	return r < 0 ? r : state_save(run->a->store, run->a->state, e);
+	return r < 0 ? r : save_mark(run, true, e);
 }
 
 static void describe_success(struct apply_run *run, struct apply_result *ret)
@@ -333,10 +350,11 @@ static void describe_failure(struct apply_run *run, const struct errtext *why,
 	struct errtext back = {};
 
 	snprintf(ret->text, sizeof(ret->text), "%s", why->text);
-	if (!run->n_undo)
-		return;
-	ret->is_rolled_back = apply_go_back(run, &back);
-	ret->is_broken = !ret->is_rolled_back;
+	ret->is_broken = !apply_go_back(run, &back);
+	ret->is_rolled_back = run->n_undo && !ret->is_broken;
+	/* if that is not saved, the next run loads once more than it has to */
+	if (!ret->is_broken && run->a->state->is_unfinished != run->was_unfinished)
+		save_mark(run, run->was_unfinished, NULL);
 	if (ret->is_broken)
 		snprintf(ret->text, sizeof(ret->text),
 			 "%s; going back failed too: %.160s; the next run puts it right, until "
@@ -368,12 +386,12 @@ static int apply_changes(struct apply_run *run, struct apply_result *ret)
 
 int apply_plan(struct apply *a, const struct plan *p, struct apply_result *ret)
 {
-	struct apply_run run = {.a = a, .plan = p};
+	struct apply_run run = {.a = a, .plan = p, .was_unfinished = a->state->is_unfinished};
 	struct errtext e = {};
 	int r;
 
 	*ret = (struct apply_result){};
-	if (p->n_changes) {
+	if (p->n_changes || run.was_unfinished) {
 		r = apply_changes(&run, ret);
 	} else {
 		r = copy_after(&run);

@@ -37,7 +37,8 @@ struct apply_texts {
 /* A target while a plan is carried out. */
 struct apply_place {
 	struct target *target;
-	const struct observation *seen; /* when the plan was made */
+	const struct observation *seen; /* when the plan was made; ... */
+	struct plan_seen then;		/* ... the same, sorted */
 	char *text;			/* of its file now; NULL: none */
 	bool follows;			/* its program is known to follow it */
 	struct apply_texts texts;
@@ -51,6 +52,7 @@ struct apply_undo {
 struct apply_run {
 	struct apply *a;
 	const struct plan *plan;
+	bool was_unfinished;	    /* the last run died: no program is known to follow its file */
 	struct apply_place *places; /* as a->targets */
 	struct apply_sessions before, after, all;
 	struct owned *shut; /* copies in PHASE_SHUT of what goes; they borrow their mappings */
@@ -62,6 +64,8 @@ struct apply_run {
 	struct errtext audit_problem; /* the first one */
 };
 
+/* NULL: not in it. */
+const struct owned *apply_find(const struct apply_sessions *s, const char *neighbor);
 int apply_make_texts(struct apply_run *run, struct errtext *e);
 void apply_texts_done(struct apply_run *run);
 
@@ -69,7 +73,7 @@ void apply_texts_done(struct apply_run *run);
 int apply_put(struct apply_run *run, size_t place, const char *text,
 	      const struct apply_sessions *sessions, struct errtext *e);
 bool apply_needs(const struct apply_place *x, const char *text);
-/* All targets back, in the opposite order. false: *e says what failed first. */
+/* All targets back, in the opposite order. false: *e says what failed, and the rest stays. */
 bool apply_go_back(struct apply_run *run, struct errtext *e);
 void apply_progress(const struct apply_run *run, const char *fmt, ...) PRINTF(2, 3);
 void apply_audit(struct apply_run *run, const char *event, struct jv *members);

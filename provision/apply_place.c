@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apply_internal.h"
+#include "wipe.h"
 
 #include <errno.h>
 
@@ -43,6 +44,35 @@ static const char *still_up(const struct plan_seen *seen, const struct apply_ses
 	return NULL;
 }
 
+static size_t count_foreign(const struct plan_seen *seen, const char *neighbor)
+{
+	size_t n, foreign = 0;
+	const struct observed *const *items = plan_seen_find(seen, neighbor, &n);
+
+	for (size_t i = 0; i < n; i++)
+		foreign += !items[i]->is_ours;
+	return foreign;
+}
+
+/* Once a session is not in the file any more, what a program goes on with does not look like ours:
+ * what counts is whether there is more of that address than somebody else made. */
+static const char *still_there(const struct apply_place *x, const struct plan_seen *now,
+			       const struct apply_sessions *sessions)
+{
+	for (size_t i = 0; i < x->then.n; i++) {
+		const char *neighbor = x->then.items[i]->neighbor;
+		const struct owned *o = apply_find(sessions, neighbor);
+		size_t n;
+
+		if (!x->then.items[i]->is_ours || (o && plan_belongs(now, o)))
+			continue;
+		plan_seen_find(now, neighbor, &n);
+		if (n > count_foreign(&x->then, neighbor))
+			return neighbor;
+	}
+	return NULL;
+}
+
 /* 0, or -EAGAIN with what is not so yet. */
 static int look(const struct apply_place *x, const struct apply_sessions *sessions,
 		struct errtext *e)
@@ -50,8 +80,8 @@ static int look(const struct apply_place *x, const struct apply_sessions *sessio
 	struct observation o = {};
 	struct plan_target t = {.target = x->target, .seen = &o};
 	struct plan_seen seen;
+	const char *up, *there;
 	char differs[160];
-	const char *up;
 	int r = target_observe(x->target, &o);
 
 	if (!r)
@@ -61,11 +91,14 @@ static int look(const struct apply_place *x, const struct apply_sessions *sessio
 		return errtext_set(e, r, "out of memory");
 	}
 	up = target_is_shim(x->target) ? NULL : still_up(&seen, sessions);
+	there = still_there(x, &seen, sessions);
 	if (!o.is_running)
 		r = errtext_set(e, -EAGAIN, "it cannot be asked: %.160s", o.problem);
 	else if (!plan_target_follows(&seen, sessions->items, sessions->n, differs,
 				      sizeof(differs)))
 		r = errtext_set(e, -EAGAIN, "it %s", differs);
+	else if (there)
+		r = errtext_set(e, -EAGAIN, "it still knows %s", there);
 	else if (up)
 		r = errtext_set(e, -EAGAIN, "%s is still established", up);
 	plan_seen_done(&seen);
@@ -118,19 +151,12 @@ static int remember(struct apply_run *run, size_t place)
 	return 0;
 }
 
-static void wipe(char *text)
-{
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
-
 /* A write that failed may have had its effect; NULL: whatever comes next is written. */
 static void reread(struct apply_place *x)
 {
 	char *text = NULL;
 
-	wipe(x->text);
+	wipe_free(x->text);
 	x->text = target_read(x->target, &text, NULL) < 0 ? NULL : text;
 }
 
@@ -143,11 +169,11 @@ static int write_text(struct apply_place *x, const char *text, struct errtext *e
 		return errtext_set(e, -ENOMEM, "out of memory");
 	r = target_write(x->target, text, e);
 	if (r < 0) {
-		wipe(copy);
+		wipe_free(copy);
 		reread(x);
 		return r;
 	}
-	wipe(x->text);
+	wipe_free(x->text);
 	x->text = copy;
 	return 0;
 }
@@ -167,7 +193,7 @@ static int bring(struct apply_place *x, const char *text, struct errtext *e)
 	if (!r)
 		r = target_load(x->target, before, text, e);
 	x->follows = !r;
-	wipe(before);
+	wipe_free(before);
 	return r;
 }
 
@@ -205,10 +231,24 @@ static bool is_passed_over(const struct apply_run *run, size_t i)
 	return false;
 }
 
+static void audit_back(struct apply_run *run, const struct apply_place *x, const char *problem)
+{
+	struct jv *o = jv_object_new();
+	int r;
+
+	r = jv_set_string(o, "target", target_name(x->target));
+	r |= jv_set_string(o, "result", problem ? "failed" : "done");
+	r |= jv_set_string(o, "text", problem);
+	if (!r) {
+		apply_audit(run, "rollback", o);
+		return;
+	}
+	jv_free(o);
+}
+
 static int go_back_one(struct apply_run *run, const struct apply_undo *u, struct errtext *e)
 {
 	struct apply_place *x = &run->places[u->place];
-	_cleanup_jv_ struct jv *members = jv_object_new();
 	struct errtext why = {};
 	int r;
 
@@ -217,32 +257,16 @@ static int go_back_one(struct apply_run *run, const struct apply_undo *u, struct
 	if (r < 0)
 		errtext_set(e, r, "%s: %s", target_name(x->target),
 			    why.text[0] ? why.text : "out of memory");
-	if (!jv_set_string(members, "target", target_name(x->target)) &&
-	    !jv_set_string(members, "result", r < 0 ? "failed" : "done") &&
-	    !jv_set_string(members, "text", r < 0 ? why.text : NULL))
-		apply_audit(run, "rollback", TAKE(members));
+	audit_back(run, x, r < 0 ? e->text : NULL);
 	return r;
 }
 
-/* Whatever fails, the shim must keep what a daemon may still have: then what lies below its next
- * step back stays as it is, as after a crash, for the next run to put right. */
+/* When one fails the rest stays as it is, as after a crash, for the next run to put right: the shim
+ * must keep what a daemon may still have. */
 bool apply_go_back(struct apply_run *run, struct errtext *e)
 {
-	bool is_good = true;
-
-	for (size_t i = run->n_undo; i-- > 0;) {
-		bool is_shim = run->undo[i].place == 0;
-		struct errtext why = {};
-
-		if (is_shim && !is_good)
-			break;
-		if (is_passed_over(run, i) || go_back_one(run, &run->undo[i], &why) == 0)
-			continue;
-		if (is_good)
-			*e = why;
-		is_good = false;
-		if (is_shim)
-			break;
-	}
-	return is_good;
+	for (size_t i = run->n_undo; i-- > 0;)
+		if (!is_passed_over(run, i) && go_back_one(run, &run->undo[i], e) < 0)
+			return false;
+	return true;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apply_internal.h"
+#include "wipe.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -54,7 +55,7 @@ static int compare_session(const void *key, const void *item)
 	return strcmp(key, neighbor_of(*(const struct owned *const *)item));
 }
 
-static const struct owned *find(const struct apply_sessions *s, const char *neighbor)
+const struct owned *apply_find(const struct apply_sessions *s, const char *neighbor)
 {
 	const struct owned **o =
 		s->n ? bsearch(neighbor, s->items, s->n, sizeof(*s->items), compare_session) : NULL;
@@ -68,34 +69,58 @@ static bool is_in(const struct target *t, const struct owned *o)
 	       !strcmp(jv_get_string(o->mapping, "daemon", ""), target_name(t));
 }
 
-/* ---- does a text speak of an address? ---- */
+/* ---- which addresses are in a text? ---- */
 
+struct words {
+	char *text;	    /* with a 0 behind each word */
+	const char **items; /* sorted */
+	size_t n;
+};
+
+static void words_done(struct words *w)
+{
+	wipe_free(w->text);
+	free(w->items);
+}
+#define _cleanup_words_ __attribute__((cleanup(words_done)))
+
+static int compare_words(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The zone of a link-local address is a word of its own: templates write it in their own ways. */
 static bool is_part(char c)
 {
-	return isalnum((unsigned char)c) || (c && strchr(".:%", c));
+	return isalnum((unsigned char)c) || c == '.' || c == ':';
 }
 
-/* As a word of its own: 192.0.2.2 is not in 192.0.2.20. */
-static bool mentions(const char *text, const char *address)
+static int words_make(const char *text, struct words *ret)
 {
-	size_t len = strlen(address);
+	bool is_inside = false;
 
-	for (const char *at = text; text && (at = strstr(at, address)); at++)
-		if ((at == text || !is_part(at[-1])) && !is_part(at[len]))
-			return true;
-	return false;
+	*ret = (struct words){.text = strdup(text)};
+	ret->items = calloc(strlen(text) / 2 + 1, sizeof(*ret->items));
+	if (!ret->text || !ret->items)
+		return -ENOMEM;
+	for (char *c = ret->text; *c; c++) {
+		if (is_part(*c) && !is_inside)
+			ret->items[ret->n++] = c;
+		is_inside = is_part(*c);
+		if (!is_inside)
+			*c = '\0';
+	}
+	qsort(ret->items, ret->n, sizeof(*ret->items), compare_words);
+	return 0;
 }
 
-/* Templates write the zone of a link-local address in their own way. */
-static bool mentions_host(const char *text, const char *neighbor)
+static bool words_have(const struct words *w, const char *neighbor)
 {
 	char host[ADDR_STRLEN];
-	size_t len = strcspn(neighbor, "%");
+	const char *key = host;
 
-	if (!neighbor[len])
-		return mentions(text, neighbor);
-	snprintf(host, sizeof(host), "%.*s", (int)len, neighbor);
-	return text && strstr(text, host);
+	snprintf(host, sizeof(host), "%.*s", (int)strcspn(neighbor, "%"), neighbor);
+	return bsearch(&key, w->items, w->n, sizeof(*w->items), compare_words);
 }
 
 /* ---- texts ---- */
@@ -106,6 +131,14 @@ static int render(const struct apply_place *x, const struct apply_sessions *s, c
 	return target_render(x->target, s->items, s->n, ret, e);
 }
 
+static bool is_known(const struct plan_seen *seen, const char *neighbor)
+{
+	size_t n;
+
+	plan_seen_find(seen, neighbor, &n);
+	return n;
+}
+
 /*
  * A daemon that does not follow what is owned, or whose file says something else (somebody's edit,
  * a crash), may have a neighbor that the shim is about to forget. It is first cut down to what the
@@ -113,19 +146,23 @@ static int render(const struct apply_place *x, const struct apply_sessions *s, c
  */
 static int make_reset(struct apply_run *run, struct apply_place *x, struct errtext *e)
 {
-	const struct apply_place *shim = &run->places[0];
+	_cleanup_words_ struct words shim = {}, daemon = {};
 	struct apply_sessions *s = &x->texts.reset_sessions;
+	int r;
 
 	if (!x->text || x->follows)
 		return 0;
 	s->items = calloc(run->all.n + 1, sizeof(*s->items));
-	if (!s->items)
-		return -ENOMEM;
+	r = s->items ? words_make(run->places[0].text ?: "", &shim) : -ENOMEM;
+	if (!r)
+		r = words_make(x->text, &daemon);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < run->all.n; i++) {
 		const char *neighbor = neighbor_of(run->all.items[i]);
 
-		if (mentions(shim->text, neighbor) && observation_find(shim->seen, neighbor) &&
-		    mentions_host(x->text, neighbor))
+		if (words_have(&shim, neighbor) && words_have(&daemon, neighbor) &&
+		    is_known(&run->places[0].then, neighbor))
 			s->items[s->n++] = run->all.items[i];
 	}
 	return render(x, s, &x->texts.reset, e);
@@ -141,7 +178,7 @@ static int make_shut(struct apply_run *run, struct apply_place *x, struct errtex
 		return -ENOMEM;
 	for (size_t i = 0; i < run->before.n; i++) {
 		const struct owned *o = run->before.items[i];
-		const struct owned *then = find(&run->after, neighbor_of(o));
+		const struct owned *then = apply_find(&run->after, neighbor_of(o));
 
 		if (is_in(x->target, o) && !(then && is_in(x->target, then)))
 			going[s.n++] = &run->shut[i];
@@ -155,25 +192,18 @@ static int make_shut(struct apply_run *run, struct apply_place *x, struct errtex
 }
 
 /* A target that does not run is left alone as long as its file is right. */
-static int look_whether_it_follows(struct apply_run *run, struct apply_place *x,
-				   const struct plan_target *t)
+static bool is_following(const struct apply_run *run, struct apply_place *x)
 {
-	struct plan_seen seen;
+	const struct apply_sessions *s = &run->before;
 	char differs[256];
-	int r = plan_seen_make(t, &seen);
 
-	if (r < 0)
-		return r;
 	x->follows = true;
 	if (apply_needs(x, x->texts.owned))
-		x->follows = false;
-	else if (seen.is_running)
-		x->follows = !plan_target_has_foreign(&seen, run->before.items, run->before.n,
-						      differs, sizeof(differs)) &&
-			     plan_target_follows(&seen, run->before.items, run->before.n, differs,
-						 sizeof(differs));
-	plan_seen_done(&seen);
-	return 0;
+		return false;
+	return !x->then.is_running ||
+	       (!run->was_unfinished &&
+		!plan_target_has_foreign(&x->then, s->items, s->n, differs, sizeof(differs)) &&
+		plan_target_follows(&x->then, s->items, s->n, differs, sizeof(differs)));
 }
 
 static int make_place(struct apply_run *run, size_t i, struct errtext *e)
@@ -194,11 +224,13 @@ static int make_place(struct apply_run *run, size_t i, struct errtext *e)
 	if (!r)
 		r = render(x, &run->after, &x->texts.after, e);
 	if (!r)
-		r = look_whether_it_follows(run, x, t);
-	if (!r && i == 0)
+		r = plan_seen_make(t, &x->then);
+	if (r < 0)
+		return r;
+	x->follows = is_following(run, x);
+	if (i == 0)
 		return render(x, &run->all, &x->texts.all, e);
-	if (!r)
-		r = make_reset(run, x, e);
+	r = make_reset(run, x, e);
 	return r < 0 ? r : make_shut(run, x, e);
 }
 
@@ -225,31 +257,24 @@ int apply_make_texts(struct apply_run *run, struct errtext *e)
 	return r;
 }
 
-/* They may hold passwords. */
-static void wipe(char *text)
-{
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
-
 void apply_texts_done(struct apply_run *run)
 {
 	for (size_t i = 0; run->places && i < run->a->n_targets; i++) {
 		struct apply_place *x = &run->places[i];
 
-		wipe(x->text);
-		wipe(x->texts.none);
-		wipe(x->texts.owned);
-		wipe(x->texts.reset);
-		wipe(x->texts.all);
-		wipe(x->texts.shut);
-		wipe(x->texts.after);
+		plan_seen_done(&x->then);
+		wipe_free(x->text);
+		wipe_free(x->texts.none);
+		wipe_free(x->texts.owned);
+		wipe_free(x->texts.reset);
+		wipe_free(x->texts.all);
+		wipe_free(x->texts.shut);
+		wipe_free(x->texts.after);
 		free(x->texts.reset_sessions.items);
 		free(x->texts.shut_sessions.items);
 	}
 	for (size_t i = 0; i < run->n_undo; i++)
-		wipe(run->undo[i].text);
+		wipe_free(run->undo[i].text);
 	free(run->undo);
 	free(run->places);
 	free(run->shut);

@@ -535,7 +535,9 @@ int gathered_plan(struct world *w, const struct gathered *g, int64_t force, stru
 				.targets = g->targets,
 				.n_targets = g->n_targets,
 				.allowed_deletions =
-					force >= 0 ? (size_t)force : w->settings->max_deletions};
+					force >= 0 ? (size_t)force : w->settings->max_deletions,
+				.is_forced = force >= 0,
+				.is_unfinished = w->state.is_unfinished};
 
 	return plan_prepare(&in, ret, e);
 }

@@ -72,6 +72,7 @@ struct plan_input {
 	size_t n_targets;
 	size_t allowed_deletions; /* max_deletions, or the number of --force */
 	bool is_forced;		  /* it is that number: strays may go */
+	bool is_unfinished;	  /* of the state: all programs are loaded again */
 };
 
 struct plan {

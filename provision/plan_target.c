@@ -134,6 +134,8 @@ static int find_trouble(const struct plan_gathered *g, const struct view *v, cha
 	else if (v->target->text && strcmp(v->target->text, before))
 		snprintf(buf, size, "its file %s does not say what is owned: written anew",
 			 target_file(v->target->target));
+	else if (v->seen->is_running && g->in->is_unfinished)
+		snprintf(buf, size, "the last run did not come to its end");
 	else if (v->seen->is_running)
 		plan_target_follows(v->seen, g->owned, n, buf, size);
 	return 0;

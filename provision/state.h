@@ -66,6 +66,8 @@ struct state {
 	struct asked *asked; /* in the order of time */
 	size_t n_asked;
 	uint64_t generation; /* counts successful applies */
+	bool is_unfinished;  /* the last apply did not come to its end: what is in the files, nobody
+			      * can say whether the programs follow it */
 };
 
 /* Makes the folder (0700) when needed. `write`: takes the lock, -EBUSY with who holds it in *e when

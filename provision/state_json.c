@@ -188,6 +188,7 @@ char *state_dump(const struct state *s, size_t *ret_len)
 		r |= jv_append(asked, dump_asked(&s->asked[i]));
 	r |= jv_set_int(o, "version", STATE_VERSION);
 	r |= jv_set_uint(o, "generation", s->generation);
+	r |= jv_set_bool(o, "unfinished", s->is_unfinished);
 	r |= jv_set(o, "owned", owned);
 	r |= jv_set(o, "asked", asked);
 	if (!r)
@@ -435,7 +436,8 @@ static int read_all_asked(const struct jv_cursor *file, struct state *s)
 
 static int read_file(const struct jv *tree, struct state *s, struct errtext *e)
 {
-	static const char *const members[] = {"version", "generation", "owned", "asked", NULL};
+	static const char *const members[] = {"version", "generation", "unfinished",
+					      "owned",	 "asked",      NULL};
 	struct jv_cursor at = jv_enter(tree, e);
 	int64_t version = jv_need_int(&at, "version");
 	int r;
@@ -445,6 +447,7 @@ static int read_file(const struct jv *tree, struct state *s, struct errtext *e)
 				   (long long)version, STATE_VERSION);
 	check_members(&at, members);
 	s->generation = read_int(&at, "generation", 0, INT64_MAX);
+	s->is_unfinished = read_bool(&at, "unfinished");
 	r = jv_bad(&at) ? 0 : read_all_owned(&at, s);
 	if (!r && !jv_bad(&at))
 		r = read_all_asked(&at, s);

@@ -232,6 +232,7 @@ static int fake_load(struct target *t, const char *before, const char *text, str
 	/* nothing, and a file without sessions, are the same */
 	if (before && strcmp(before, p->running[0] ? p->running : header))
 		violate(w, "%s: was told that it follows what it does not follow", t->name);
+	p->was_told_before = before;
 	if (!p->is_running)
 		return errtext_set(e, -ENOTCONN, "%s does not run", t->name);
 	return act(t, PROV_LOAD, "load", do_load, text, e);
@@ -250,6 +251,14 @@ static bool is_up(const struct prov_world *w, const char *neighbor)
 	return false;
 }
 
+/* As the real ones: what the file says, but FRR keeps a mark with each neighbor. */
+static bool is_ours(const struct target *t, const char *neighbor)
+{
+	struct prov_program *p = program_of(t);
+
+	return !strcmp(t->name, "frr") || (p->has_file && prov_mentions(p->file, neighbor));
+}
+
 static void on_observe(void *arg, const char *phase, const char *mode, const char *neighbor)
 {
 	struct observing *x = arg;
@@ -260,7 +269,7 @@ static void on_observe(void *arg, const char *phase, const char *mode, const cha
 	if (!strcmp(neighbor, p->deaf_to))
 		return;
 	x->o->n++;
-	*item = (struct observed){.is_ours = true, .is_shut = is_shut};
+	*item = (struct observed){.is_ours = is_ours(x->target, neighbor), .is_shut = is_shut};
 	strcpy(item->neighbor, neighbor);
 	snprintf(item->mode, sizeof(item->mode), "%s", x->target->is_shim ? mode : "");
 	/* up is who answers and is configured at both ends of the wire here */
@@ -281,7 +290,7 @@ static int fake_observe(struct target *t, struct observation *ret)
 	ret->items = calloc(4 * PROV_LIST_MAX, sizeof(*ret->items));
 	each_line(p->running, on_observe, &x);
 	if (p->stuck[0] && !prov_mentions(p->running, p->stuck)) {
-		ret->items[ret->n] = (struct observed){.is_ours = true};
+		ret->items[ret->n] = (struct observed){.is_ours = is_ours(t, p->stuck)};
 		strcpy(ret->items[ret->n++].neighbor, p->stuck);
 	}
 	for (size_t i = 0; i < p->n_foreign; i++) {
@@ -487,6 +496,7 @@ int prov_wait_ms(void *arg, uint64_t ms)
 	struct prov_world *w = ((struct prov_rig *)arg)->world;
 
 	(void)ms;
+	w->now += w->clock_step;
 	return ++w->waits == w->cancel_at ? -ECANCELED : 0;
 }
 

@@ -26,6 +26,7 @@ struct prov_program {
 	char deaf_to[ADDR_STRLEN]; /* never appears in the running program */
 	char stuck[ADDR_STRLEN];   /* never disappears from it */
 	bool stays_up;		   /* even when shut down */
+	bool was_told_before;	   /* what it followed, when it was loaded last */
 };
 
 struct prov_world {
@@ -43,7 +44,7 @@ struct prov_world {
 	bool fails_after;
 	bool refuses_tell;
 	unsigned cancel_at, waits; /* wait_ms() number cancel_at returns -ECANCELED; 0: never */
-	int64_t now;
+	int64_t now, clock_step;   /* seconds that pass with each wait_ms() */
 };
 
 struct prov_rig {

@@ -239,6 +239,15 @@ static void targets_are_put_right(void **state)
 	prov_assert_step(&p, "botlsd", PLAN_LOAD, "has another mode for 192.0.2.2");
 	plan_done(&p);
 
+	/* more than one thing */
+	set_seen(o, 2);
+	memcpy(strstr(rig.world->programs[0].running, "required"), "off     ", 8);
+	*strstr(rig.world->programs[0].running, "session - required 192.0.2.20") = '\0';
+	p = replan(o, 2);
+	prov_assert_step(&p, "botlsd", PLAN_LOAD,
+			 "does not know 192.0.2.20; has another mode for 192.0.2.2");
+	plan_done(&p);
+
 	/* its own steps bring it there */
 	set_seen(o, 2);
 	o[0].leaving = LEAVING_OPERATOR;
@@ -311,7 +320,7 @@ static void template_that_fails_is_told(void **state)
 /* What was removed is still there in the program. */
 static void surplus_of_a_removed_one_is_loaded_away(void **state)
 {
-	struct owned o = prov_owned(N, "one", "bird");
+	struct owned o = prov_owned(N, "one", "frr");
 	struct plan p;
 
 	(void)state;
@@ -319,9 +328,9 @@ static void surplus_of_a_removed_one_is_loaded_away(void **state)
 	o.phase = PHASE_GONE;
 	o.leaving = LEAVING_OPERATOR;
 	prov_settle(&rig, &o, 1);
-	strcpy(rig.world->programs[1].stuck, N);
+	strcpy(rig.world->programs[2].stuck, N);
 	p = replan(&o, 1);
-	prov_assert_step(&p, "bird", PLAN_LOAD, "still knows " N);
+	prov_assert_step(&p, "frr", PLAN_LOAD, "still knows " N);
 	plan_done(&p);
 	owned_done(&o);
 }
@@ -554,6 +563,20 @@ static void steps_are_in_order(void **state)
 	plan_done(&p);
 	for (size_t i = 0; i < 3; i++)
 		judgement_done(&j[i]);
+	owned_done(&o);
+	/* what is done goes before what is only said, whichever server it is of */
+	o = prov_owned(N, "two", "bird");
+	j[0] = prov_judgement(&rig.servers[0], N, VERDICT_WANT, "bird");
+	j[1] = prov_judgement(&rig.servers[1], N, VERDICT_WANT, "frr");
+	set_seen(&o, 1);
+	in = prov_input(&rig, &o, 1, j, 2);
+	p = prov_plan(&in);
+	assert_int_equal(p.steps[0].action, PLAN_CHANGE);
+	assert_string_equal(p.steps[0].server, "two");
+	assert_int_equal(p.steps[1].action, PLAN_REFUSED);
+	plan_done(&p);
+	judgement_done(&j[0]);
+	judgement_done(&j[1]);
 	owned_done(&o);
 }
 

@@ -104,6 +104,7 @@ static void fill(struct state *s)
 	struct owned *o;
 
 	s->generation = 7;
+	s->is_unfinished = true;
 	s->owned = calloc(2, sizeof(*s->owned));
 	s->owned[s->n_owned++] = prov_owned("192.0.2.2", "one", "bird");
 	s->owned[s->n_owned++] = prov_owned("2001:db8::2", "one", NULL);
@@ -135,6 +136,7 @@ static void fill(struct state *s)
 static void assert_same_state(const struct state *a, const struct state *b)
 {
 	assert_int_equal(a->generation, b->generation);
+	assert_int_equal(a->is_unfinished, b->is_unfinished);
 	assert_int_equal(a->n_owned, b->n_owned);
 	assert_int_equal(a->n_asked, b->n_asked);
 	for (size_t i = 0; i < a->n_owned; i++) {
@@ -306,6 +308,7 @@ static void damage_is_told(void **state)
 		{"\"generation\":7", "\"generation\":-1", "generation: out of range"},
 		{"\"generation\":7,", "", "generation: missing"},
 		{"\"generation\":7", "\"generation\":7,\"x\":1", "not known"},
+		{"\"unfinished\":true,", "", "unfinished: missing"},
 		{"\"owned\":[", "\"owned\":{},\"x\":[", "not known"},
 		{"\"asked\":[", "\"asked\":7,\"owned2\":[", "not known"},
 		{"\"asked\":[", "\"asked\":null,\"owned\":[", "not JSON"},
