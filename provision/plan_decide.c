@@ -435,31 +435,32 @@ void plan_decide(const struct plan_input *in, const struct plan_session *s,
 bool plan_report_other(const struct plan_session *s, const struct judgement *j,
 		       struct plan_step *ret)
 {
+	const char *by;
+
 	*ret = (struct plan_step){};
 	snprintf(ret->neighbor, sizeof(ret->neighbor), "%s", s->neighbor);
 	set_server(ret, j->server->name);
 	if (j->verdict != VERDICT_WANT)
 		return report(j, ret);
-	ret->is_alarm = true;
 	if (s->owned && s->owned->phase == PHASE_GONE) {
 		plan_say(ret, PLAN_WAITING,
-			 "not configured: another session is gone only just, or "
-			 "takes its place");
-		ret->is_alarm = false;
-	} else if (!s->owned && !s->judgement) {
-		return false; /* one that is wanted would be the one that counts */
-	} else if (strcmp(s->owned ? owner(s) : s->judgement->server->name, j->server->name)) {
+			 "not configured: another session is gone only just, or takes its place");
+		return true;
+	}
+	/* of several that nobody owns one that is wanted is the one that counts */
+	by = s->owned ? owner(s) : s->judgement->server->name;
+	if (strcmp(by, j->server->name))
 		plan_say(
 			ret, PLAN_REFUSED,
 			"server %s approved it too, but it is configured from server %s: delete it "
 			"at one of them",
-			j->server->name, s->owned ? owner(s) : s->judgement->server->name);
-	} else {
+			j->server->name, by);
+	else
 		plan_say(ret, PLAN_REFUSED,
 			 "server %s has a second session with this neighbor (%s): delete one of "
 			 "them there",
-			 j->server->name, j->record.session_id);
-	}
+			 by, j->record.session_id);
+	ret->is_alarm = true;
 	return true;
 }
 

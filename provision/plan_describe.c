@@ -91,9 +91,6 @@ static struct jv *canonical_step(const struct plan *p, const struct plan_step *s
 	_cleanup_jv_ struct jv *step = describe_step(s);
 	int r = step ? 0 : -ENOMEM;
 
-	/* an alarm is for those who read it */
-	if (!r)
-		jv_delete(step, "alarm");
 	if (!r && o)
 		r = jv_set(step, "mapping", canonical(o->mapping));
 	return r ? NULL : TAKE(step);

@@ -35,6 +35,8 @@ static int compare_judgements(const void *a, const void *b)
 	if (!r)
 		r = strcmp(x->record.session_id, y->record.session_id);
 	if (!r)
+		r = strcmp(x->record.request_id, y->record.request_id);
+	if (!r)
 		r = (int)x->verdict - (int)y->verdict;
 	if (!r)
 		r = strcmp(x->reason, y->reason);
@@ -159,11 +161,22 @@ static void look_for_stray(const struct plan_gathered *g, struct plan_session *s
 
 /* ---- which judgement counts ---- */
 
+/* Both are told, and they are not the same. */
+static bool differ(const char *a, const char *b)
+{
+	return *a && *b && strcmp(a, b);
+}
+
+/* Era A has no ids of sessions, only of requests. */
 bool plan_is_new_session(const struct owned *o, const struct judgement *j)
 {
-	return strcmp(owned_member(o, "server"), j->server->name) ||
-	       (j->record.session_id[0] &&
-		strcmp(owned_member(o, "session_id"), j->record.session_id));
+	const struct record *r = &j->record;
+
+	if (strcmp(owned_member(o, "server"), j->server->name))
+		return true;
+	if (r->session_id[0])
+		return strcmp(owned_member(o, "session_id"), r->session_id);
+	return differ(owned_member(o, "request_id"), r->request_id);
 }
 
 bool plan_can_tell(const struct plan_input *in, const struct owned *o)

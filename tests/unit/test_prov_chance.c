@@ -64,6 +64,8 @@ static void some_owned(struct chance *c, const char *neighbor)
 	o.time_window = prov_random(r, 3) ? -1 : (int64_t)prov_random(r, 10 * DAYS);
 	o.was_asked = prov_random(r, 3);
 	o.is_held = !prov_random(r, 4);
+	if (!prov_random(r, 4))
+		assert_int_equal(jv_set_string(o.mapping, "request_id", "r1"), 0);
 	c->owned[c->n_owned++] = o;
 }
 
@@ -80,6 +82,10 @@ static void some_judgements(struct chance *c, const char *neighbor, bool all_fai
 						    daemon_names[prov_random(r, 3)]);
 
 		j.is_extra = !prov_random(r, 4);
+		if (!prov_random(r, 4))
+			strcpy(j.record.request_id, prov_random(r, 2) ? "r1" : "r2");
+		if (v != VERDICT_WANT && prov_random(r, 2))
+			strcpy(j.reason, "another reason");
 		if (!prov_random(r, 4))
 			strcpy(j.record.session_id, prov_random(r, 2) ? "" : "other");
 		if (j.mapping) {

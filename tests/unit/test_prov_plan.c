@@ -119,6 +119,13 @@ static void assert_after(const struct row *row, const struct plan *p, char lette
 	}
 }
 
+static enum leaving leaving_of(const struct row *row, size_t column)
+{
+	if (row->leaving != LEAVING_NOT)
+		return row->leaving;
+	return columns[column] == VERDICT_GONE ? LEAVING_PEER : LEAVING_POLICY;
+}
+
 static void everything_that_can_become_of_a_session(void **state)
 {
 	(void)state;
@@ -147,6 +154,9 @@ static void everything_that_can_become_of_a_session(void **state)
 				fail_msg("row %zu, column %zu: %c", i, column, letter);
 			}
 			assert_after(row, &p, letter);
+			if (strchr("DRrT", letter) ||
+			    (letter == 'W' && row->phase == PHASE_DRAINING))
+				assert_int_equal(p.steps[0].leaving, leaving_of(row, column));
 			assert_int_equal(p.n_alarms, letter == 'H');
 			assert_int_equal(p.n_changes, letter == 'r' ? 2 : !strchr(".HW", letter));
 			assert_int_equal(p.n_deletions, row->phase == PHASE_ACTIVE &&
@@ -289,6 +299,43 @@ static struct plan plan_one(struct owned *o, struct judgement *j)
 	set_seen(o, o ? 1 : 0);
 	in = prov_input(&rig, o, o ? 1 : 0, j, j ? 1 : 0);
 	return prov_plan(&in);
+}
+
+static void removals_are_explained(void **state)
+{
+	static const struct {
+		enum leaving leaving;
+		enum verdict verdict;
+		const char *text;
+	} cases[] = {
+		{LEAVING_OPERATOR, VERDICT_WANT,
+		 "the operator deleted it: it is not up, taken out at once"},
+		{LEAVING_NOT, VERDICT_GONE,
+		 "its server took it away: it is not up, taken out at once; because of " N},
+		{LEAVING_NOT, VERDICT_FORBID,
+		 "local policy does not allow it: it is not up, taken out at once; because of " N},
+		{LEAVING_NOT, VERDICT_WANT,
+		 "it was never established within its time window: it is not up, taken out at "
+		 "once"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct owned o = prov_owned(N, "one", "bird");
+		struct judgement j = prov_judgement(&rig.servers[0], N, cases[i].verdict, "bird");
+		struct plan p;
+
+		o.leaving = cases[i].leaving;
+		if (cases[i].verdict == VERDICT_WANT && o.leaving == LEAVING_NOT) {
+			o.established = 0;
+			o.created = PROV_NOW - 8 * DAYS;
+		}
+		p = plan_one(&o, &j);
+		assert_string_equal(prov_assert_step(&p, N, PLAN_REMOVE, "")->text, cases[i].text);
+		plan_done(&p);
+		judgement_done(&j);
+		owned_done(&o);
+	}
 }
 
 static void new_session_is_added(void **state)
@@ -700,6 +747,19 @@ static void mark_keeps_the_deleted_away(void **state)
 	p = plan_one(&o, &j);
 	prov_assert_step(&p, N, PLAN_WAITING, "still lists it");
 	plan_done(&p);
+	/* but if it has ids of requests, these do */
+	strcpy(j.record.request_id, "r2");
+	p = plan_one(&o, &j);
+	prov_assert_step(&p, N, PLAN_WAITING, "still lists it");
+	plan_done(&p);
+	assert_int_equal(jv_set_string(o.mapping, "request_id", "r2"), 0);
+	p = plan_one(&o, &j);
+	prov_assert_step(&p, N, PLAN_WAITING, "still lists it");
+	plan_done(&p);
+	assert_int_equal(jv_set_string(o.mapping, "request_id", "r1"), 0);
+	p = plan_one(&o, &j);
+	prov_assert_step(&p, N, PLAN_ADD, "");
+	plan_done(&p);
 	judgement_done(&j);
 	judgement_done(&two);
 	owned_done(&o);
@@ -867,6 +927,7 @@ static void one_server_two_sessions(void **state)
 	o.leaving = LEAVING_OPERATOR;
 	p = plan_two(&o, &a, &b);
 	prov_assert_step(&p, N, PLAN_ADD, "");
+	assert_false(prov_assert_step(&p, N, PLAN_WAITING, "takes its place")->is_alarm);
 	assert_string_equal(jv_get_string(prov_after(&p, N)->mapping, "session_id", ""), "zz");
 	plan_done(&p);
 	judgement_done(&a);
@@ -954,14 +1015,13 @@ static void operators_own_neighbors_are_left_alone(void **state)
 		{0, "bird", true}, {1, "bird", true}, {2, "bird", true},
 		{0, NULL, true},   {1, NULL, false},  {2, NULL, false},
 	};
+	struct judgement j;
 	struct owned o;
 	struct plan p;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct judgement j =
-			prov_judgement(&rig.servers[0], N, VERDICT_WANT, cases[i].daemon);
-
+		j = prov_judgement(&rig.servers[0], N, VERDICT_WANT, cases[i].daemon);
 		prov_add_foreign(&rig, cases[i].target, N);
 		p = plan_one(NULL, &j);
 		if (cases[i].is_refused) {
@@ -985,6 +1045,13 @@ static void operators_own_neighbors_are_left_alone(void **state)
 	assert_null(prov_step(&p, "bird", PLAN_LOAD));
 	assert_true(prov_assert_step(&p, "bird", PLAN_HELD, N)->is_alarm);
 	plan_done(&p);
+	/* also when something else is done there */
+	j = prov_judgement(&rig.servers[0], "192.0.2.9", VERDICT_WANT, "bird");
+	p = plan_one(&o, &j);
+	prov_assert_step(&p, "192.0.2.9", PLAN_ADD, "");
+	assert_null(prov_step(&p, "bird", PLAN_LOAD));
+	plan_done(&p);
+	judgement_done(&j);
 	rig.world->programs[1].deaf_to[0] = '\0';
 	p = plan_one(&o, NULL);
 	assert_null(prov_step(&p, "bird", PLAN_LOAD));
@@ -999,6 +1066,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(everything_that_can_become_of_a_session),
 		TEST(reasons_are_told),
+		TEST(removals_are_explained),
 		TEST(new_session_is_added),
 		TEST(what_is_not_configured),
 		TEST(difference_is_a_change),
