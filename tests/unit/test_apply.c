@@ -555,6 +555,58 @@ static void stopped_program_stops_everything(void **state)
 	close_scene(&s);
 }
 
+/* A daemon that is loaded while the shim is down would speak in clear; a server may be told. */
+static void nothing_is_loaded_without_the_shim(void **state)
+{
+	struct owned o = prov_owned(M, "one", "bird");
+	struct scene s;
+
+	(void)state;
+	open_scene(&s);
+	o.phase = PHASE_GONE;
+	o.leaving = LEAVING_OPERATOR;
+	o.tell = true;
+	own(&s, prov_owned(N, "one", "bird"));
+	own(&s, o);
+	judge(&s, N, VERDICT_WANT, "bird");
+	s.rig.world->programs[0].is_running = false;
+	strcat(s.rig.world->programs[1].file, "# by hand\n");
+	assert_int_equal(run(&s), -ENOTCONN);
+	assert_journal(&s, "");
+	assert_non_null(strstr(s.result.text, "botlsd does not run"));
+	prov_up(&s.rig, N, true);
+	strcpy(s.rig.world->programs[1].file, s.rig.world->programs[1].running);
+	assert_run(&s);
+	assert_journal(&s, "tell one s-" M "\n");
+	close_scene(&s);
+}
+
+/* A write that failed may have had its effect, or not: the file says which. */
+static void failed_write_is_looked_at(void **state)
+{
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		struct scene s;
+
+		open_scene(&s);
+		own(&s, prov_owned("192.0.2.9", "one", "bird"));
+		judge(&s, "192.0.2.9", VERDICT_WANT, "bird");
+		judge(&s, N, VERDICT_WANT, "bird");
+		s.rig.world->fail_op = PROV_WRITE;
+		s.rig.world->fail_target = 1;
+		s.rig.world->fail_from = s.rig.world->fail_count = 1;
+		s.rig.world->fails_after = after;
+		assert_int_equal(run(&s), -EIO);
+		assert_true(s.result.is_rolled_back);
+		if (after)
+			assert_journal(&s, PUT("botlsd") "write bird\n" PUT("bird") PUT("botlsd"));
+		else
+			assert_journal(&s, PUT("botlsd") "write bird\ncheck bird\nload bird\n" PUT(
+						   "botlsd"));
+		close_scene(&s);
+	}
+}
+
 static void states_are_equal(const struct state *a, const struct state *b)
 {
 	assert_int_equal(a->generation, b->generation);
@@ -1441,6 +1493,8 @@ int main(void)
 		cmocka_unit_test(what_was_seen_is_saved),
 		cmocka_unit_test(audit_has_every_step),
 		cmocka_unit_test(stopped_program_stops_everything),
+		cmocka_unit_test(nothing_is_loaded_without_the_shim),
+		cmocka_unit_test(failed_write_is_looked_at),
 		cmocka_unit_test(everything_goes_back),
 		cmocka_unit_test(audit_says_what_went_back),
 		cmocka_unit_test(program_must_know_it),
