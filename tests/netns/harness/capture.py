@@ -35,6 +35,7 @@ class Segment:
     has_md5: bool = False
     has_ao: bool = False
     ttl: int = 0
+    packet: bytes = b""  # from the IP header on, for harness/ao.py
 
     def __str__(self):
         names = "".join(n for bit, n in ((SYN, "S"), (ACK, "A"), (FIN, "F"), (RST, "R")) if self.flags & bit)
@@ -68,8 +69,9 @@ def _parse(frame):
     data = header + (frame[header + 12] >> 4) * 4
     payload = frame[data:max(end, data)] if end > data else b""
     options = frame[header + 20:data]
+    has_ao = _has_option(options, 29)
     return Segment(src, sport, dst, dport, frame[header + 13], len(payload), MARKER in payload,
-                   payload[:32], _has_option(options, 19), _has_option(options, 29), ttl)
+                   payload[:32], _has_option(options, 19), has_ao, ttl, frame[14:end] if has_ao else b"")
 
 
 def _has_option(options, kind):

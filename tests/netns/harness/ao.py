@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP-AO (RFC 5925, RFC 5926) computed from what is on the wire, without the kernel that is tested.
+
+Sequence numbers are taken not to wrap around: the sequence number extension is 0.
+"""
+
+import dataclasses
+import hmac
+import struct
+
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+
+AO = 29
+SYN, ACK = 2, 16
+MAC_LEN = 12
+
+
+def cmac(key, data):
+    c = CMAC(AES(key))
+    c.update(data)
+    return c.finalize()
+
+
+def aes_key(master):
+    """RFC 5926, 3.1.1.2: what has not the length of a key is made one."""
+    return master if len(master) == 16 else cmac(bytes(16), master)
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm:
+    prf: object
+    bits: int  # of a traffic key
+    prepare: object = bytes
+
+    def traffic_key(self, master, context):
+        return self.prf(self.prepare(master), b"\x01TCP-AO" + context + struct.pack("!H", self.bits))
+
+    def mac(self, traffic_key, message):
+        return self.prf(traffic_key, message)[:MAC_LEN]
+
+
+ALGORITHMS = {
+    "aes-128-cmac-96": Algorithm(cmac, 128, aes_key),
+    "hmac-sha1-96": Algorithm(lambda k, d: hmac.digest(k, d, "sha1"), 160),
+    "hmac-sha256-96": Algorithm(lambda k, d: hmac.digest(k, d, "sha256"), 256),
+}
+
+
+class Packet:
+    """An IP packet that carries a TCP segment."""
+
+    def __init__(self, raw):
+        if raw[0] >> 4 == 4:
+            start, end = (raw[0] & 15) * 4, struct.unpack("!H", raw[2:4])[0]
+            self.src, self.dst = raw[12:16], raw[16:20]
+            self.pseudo = self.src + self.dst + struct.pack("!BBH", 0, 6, end - start)
+        else:
+            start, end = 40, 40 + struct.unpack("!H", raw[4:6])[0]
+            self.src, self.dst = raw[8:24], raw[24:40]
+            self.pseudo = self.src + self.dst + struct.pack("!II", end - start, 6)
+        self.header = raw[start:start + 20]
+        self.options = raw[start + 20:start + (raw[start + 12] >> 4) * 4]
+        self.data = raw[start + 20 + len(self.options):end]
+        self.sport, self.dport, self.seq, self.ack = struct.unpack("!HHII", self.header[:12])
+        self.flags = self.header[13]
+        self.ao_at = self._find(AO)
+
+    def _find(self, kind):
+        i = 0
+        while i < len(self.options) and self.options[i]:
+            if self.options[i] == kind:
+                return i
+            i += 1 if self.options[i] == 1 else max(self.options[i + 1], 2)
+        return None
+
+    @property
+    def ao(self):
+        """(KeyID, RNextKeyID, MAC); None without the option."""
+        if self.ao_at is None:
+            return None
+        option = self.options[self.ao_at:self.ao_at + self.options[self.ao_at + 1]]
+        return option[2], option[3], option[4:]
+
+    def context(self, src_isn, dst_isn):
+        """RFC 5925, 5.2: the connection as its sender sees it."""
+        return self.src + self.dst + struct.pack("!HHII", self.sport, self.dport, src_isn, dst_isn)
+
+    def message(self, covers_options):
+        """What the MAC covers, RFC 5925, 5.1: its own bytes and the checksum count as zeros."""
+        at, length = self.ao_at, self.options[self.ao_at + 1]
+        option = self.options[at:at + 4] + bytes(length - 4)
+        options = self.options[:at] + option + self.options[at + length:] if covers_options else option
+        return bytes(4) + self.pseudo + self.header[:16] + bytes(2) + self.header[18:] + options + self.data
+
+
+class Verifier:
+    """Judges the segments of connections that it has seen from their first SYN on."""
+
+    def __init__(self, keys):
+        """`keys`: {KeyID on the wire: (secret, name of the algorithm, covers_options)}."""
+        self.keys = keys
+        self.isn = {}  # (address, port, address, port) of a sender: its initial sequence number
+
+    def judge(self, raw):
+        """True: signed with one of the keys; False: not; None: the connection began earlier."""
+        p = Packet(raw)
+        ends = p.src, p.sport, p.dst, p.dport
+        back = p.dst, p.dport, p.src, p.sport
+        if p.flags & SYN:
+            self.isn[ends] = p.seq
+            if not p.flags & ACK:
+                self.isn.pop(back, None)
+        if p.ao is None or p.ao[0] not in self.keys:
+            return False
+        is_first = p.flags & (SYN | ACK) == SYN
+        if ends not in self.isn or (not is_first and back not in self.isn):
+            return None
+        secret, name, covers_options = self.keys[p.ao[0]]
+        algorithm = ALGORITHMS[name]
+        key = algorithm.traffic_key(secret, p.context(self.isn[ends], 0 if is_first else self.isn[back]))
+        return algorithm.mac(key, p.message(covers_options)) == p.ao[2]
