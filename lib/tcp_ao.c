@@ -60,18 +60,32 @@ int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key
 		.rcvid = key->recv_id,
 		.keyflags = key->covers_options ? 0 : KERNEL_TCP_AO_EXCLUDE_OPT,
 	};
-	size_t len = strlen(key->secret);
 	int r;
 
-	if (!len || len > TCP_AO_SECRET_MAX)
+	if (!key->secret_len || key->secret_len > TCP_AO_SECRET_MAX)
 		return -EINVAL;
 	set_peer(peer, &add.addr);
 	strcpy(add.alg_name, algorithms[key->algorithm]);
-	add.keylen = len;
-	memcpy(add.key, key->secret, len);
+	add.keylen = key->secret_len;
+	memcpy(add.key, key->secret, key->secret_len);
 	r = setsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_ADD_KEY, &add, sizeof(add)) < 0 ? -errno : 0;
 	explicit_bzero(&add, sizeof(add));
 	return r;
+}
+
+int tcp_ao_set_rnext(int fd, uint8_t recv_id)
+{
+	/* Setting it overwrites what it does not mean: read first. */
+	struct kernel_tcp_ao_info info = {};
+	int r = get_info(fd, &info);
+
+	if (r < 0)
+		return r;
+	info.set_current = info.set_counters = 0;
+	info.set_rnext = 1;
+	info.rnext = recv_id;
+	return setsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_INFO, &info, sizeof(info)) < 0 ? -errno
+											: 0;
 }
 
 int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)

@@ -30,7 +30,8 @@ struct tcp_ao_key {
 	uint8_t send_id, recv_id;
 	enum tcp_ao_algorithm algorithm;
 	bool covers_options; /* the MAC covers the other TCP options too */
-	const char *secret;  /* 1 to 80 bytes */
+	const char *secret;  /* 1 to 80 bytes, of any value */
+	size_t secret_len;
 };
 
 /* Of any TCP socket: does this kernel have it? -ENOPROTOOPT: no. */
@@ -40,7 +41,10 @@ int tcp_ao_probe(int fd);
  * socket has a key with one of these ids for an address in common; -EKEYREJECTED: it has a TCP-MD5
  * key for it; -ENOENT: the kernel lacks the algorithm; -ENOMEM: sysctl net.core.optmem_max. */
 int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
-/* The one with these ids. -ENOENT: there is none. */
+/* Asks the peer to sign with the key of this RecvID (RNextKeyID). It does, when it has the key; and
+ * what we sign with is for the peer to ask. -ENOENT: there is no such key. */
+int tcp_ao_set_rnext(int fd, uint8_t recv_id);
+/* The one with these ids. -ENOENT: there is none; -EBUSY: it is in use, or the last one. */
 int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
 
 struct tcp_ao_status {

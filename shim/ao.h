@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tcp-ao options of a neighbor mean for its sockets (RFC 5925). One key per neighbor for
- * now; a chain of keys begins at ao_key().
+ * now; a chain of keys begins at ao_key(). With tcp-ao = exporter that one is the default key, with
+ * which a connection begins; those that follow are each connection's own (ao_exporter.h).
  */
 #ifndef BOTLS_AO_H
 #define BOTLS_AO_H
@@ -14,7 +15,7 @@ static inline bool ao_is_wanted(const struct neighbor_config *n)
 	return n->mode != MODE_OFF && n->ao.mode != AO_OFF;
 }
 
-/* The secret is borrowed from `n`. */
+/* With which a connection begins. The secret is borrowed from `n`. */
 struct tcp_ao_key ao_key(const struct neighbor_config *n);
 /* Both want the same key, or neither wants one. Either may be NULL. */
 bool ao_is_same(const struct neighbor_config *a, const struct neighbor_config *b);

@@ -98,22 +98,45 @@ static int load_globals(struct loader *l)
 
 /* Settings that follow from others; what does not count is set to one value, so that it makes no
  * difference either. */
-static void derive(struct neighbor_config *n, bool check_address_is_set)
+static void derive_ao(struct neighbor_config *n, bool covers_options_is_set)
 {
-	static const char *const of_ao[] = {"tcp-ao-send-id", "tcp-ao-recv-id", "tcp-ao-algorithm",
-					    "tcp-ao-options"};
+	static const struct {
+		const char *option;
+		bool counts[3]; /* by enum ao_mode */
+	} of_ao[] = {
+		{"tcp-ao-send-id", {[AO_STATIC] = true}},
+		{"tcp-ao-recv-id", {[AO_STATIC] = true}},
+		{"tcp-ao-algorithm", {[AO_STATIC] = true, [AO_EXPORTER] = true}},
+		{"tcp-ao-options", {[AO_STATIC] = true, [AO_EXPORTER] = true}},
+		{"tcp-ao-rekey", {[AO_EXPORTER] = true}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_ao); i++)
+		if (!of_ao[i].counts[n->ao.mode])
+			conf_set_initial(config_option(of_ao[i].option), n);
+	if (n->ao.mode != AO_STATIC)
+		conf_clear(config_option("tcp-ao-key"), n);
+	if (n->ao.mode == AO_EXPORTER && !covers_options_is_set)
+		n->ao.covers_options = false;
+}
+
+static bool is_set(const struct conf_block *b, const struct conf_block *globals, const char *option)
+{
+	return conf_has(b, option) || conf_has(globals, option);
+}
+
+static void derive(struct neighbor_config *n, const struct conf_block *b,
+		   const struct conf_block *globals)
+{
 	struct identity_config *id = &n->identity;
 
-	if (!check_address_is_set)
+	if (!is_set(b, globals, "check-address"))
 		id->check_address = id->ca && !id->n_dns_names && !id->n_pins;
 	if (n->mode != MODE_PREFERRED)
 		conf_set_initial(config_option("fallback-after"), n);
 	if (!addr_is_prefix(&n->address))
 		n->max_sessions = HOST_SESSIONS;
-	for (size_t i = 0; n->ao.mode == AO_OFF && i < ARRAY_SIZE(of_ao); i++)
-		conf_set_initial(config_option(of_ao[i]), n);
-	if (n->ao.mode == AO_OFF)
-		conf_clear(config_option("tcp-ao-key"), n);
+	derive_ao(n, is_set(b, globals, "tcp-ao-options"));
 }
 
 static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor_config *n)
@@ -134,7 +157,7 @@ static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor
 	r = conf_apply(&config_schema, b, &to, &l->context, l->problems);
 	if (r < 0)
 		return r;
-	derive(n, conf_has(b, "check-address") || conf_has(globals, "check-address"));
+	derive(n, b, globals);
 	config_check_neighbor(n, b, globals, l->problems);
 	return 0;
 }

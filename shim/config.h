@@ -20,7 +20,7 @@
 enum neighbor_mode { MODE_REQUIRED, MODE_PREFERRED, MODE_OFF };
 enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
-enum ao_mode { AO_OFF, AO_STATIC };
+enum ao_mode { AO_OFF, AO_STATIC, AO_EXPORTER };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
 #define MD5_KEY_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
@@ -41,13 +41,14 @@ struct identity_config {
 	bool check_eku; /* require clientAuth/serverAuth when an EKU is present (default true) */
 };
 
-/* TCP-AO towards the neighbor: one key. */
+/* TCP-AO towards the neighbor: one key, or those that follow from TLS. */
 struct ao_config {
 	enum ao_mode mode;
 	char *key; /* NULL unless static; secret */
 	uint8_t send_id, recv_id;
 	enum tcp_ao_algorithm algorithm;
-	bool covers_options; /* default true */
+	bool covers_options; /* default true; with exporter false, as the draft has it */
+	unsigned rekey;	     /* exporter: seconds from key to key, 0 or 10..604800, default a day */
 };
 
 struct neighbor_config {
@@ -152,6 +153,7 @@ int config_compare_addresses(const struct addr *a, const struct addr *b);
 const char *neighbor_mode_name(enum neighbor_mode m);
 const char *neighbor_role_name(enum neighbor_role r);
 const char *steering_kind_name(enum steering_kind k);
+const char *ao_mode_name(enum ao_mode m);
 const char *ao_algorithm_name(enum tcp_ao_algorithm a);
 
 /* True when every option that a session depends on is the same (all but description and origin). */

@@ -110,6 +110,28 @@ static void check_transport(const struct neighbor_config *n, const struct conf_b
 	}
 }
 
+static void check_ao_exporter(const struct neighbor_config *n, const struct conf_block *b,
+			      struct conf_problems *p)
+{
+	static const char *const fixed[] = {"tcp-ao-key", "tcp-ao-key-file", "tcp-ao-send-id",
+					    "tcp-ao-recv-id"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		if (conf_has(b, fixed[i]))
+			conf_problem(
+				p, conf_place_of(b, fixed[i]),
+				"%s: with tcp-ao = exporter the keys and their ids follow from "
+				"TLS: remove it, or set tcp-ao = static",
+				fixed[i]);
+	if (n->ao.algorithm == TCP_AO_HMAC_SHA256_96)
+		conf_problem(p,
+			     conf_place_of(b, conf_has(b, "tcp-ao-algorithm") ? "tcp-ao-algorithm"
+									      : "tcp-ao"),
+			     "neighbor %s: tcp-ao = exporter has no number for hmac-sha256-96: set "
+			     "tcp-ao-algorithm = aes-128-cmac-96 or hmac-sha1-96",
+			     n->name);
+}
+
 /* A key that no connection would carry, or a connection that would carry two. */
 static void check_ao(const struct neighbor_config *n, const struct conf_block *b,
 		     const struct conf_block *globals, struct conf_problems *p)
@@ -132,7 +154,9 @@ static void check_ao(const struct neighbor_config *n, const struct conf_block *b
 			     "neighbor %s: in clear text the BGP daemon is reached without tcp-ao: "
 			     "set mode = required, or tcp-ao = off",
 			     n->name);
-	if (!n->ao.key && !conf_is_bad(b, globals, key) && !b->is_incomplete)
+	if (n->ao.mode == AO_EXPORTER)
+		check_ao_exporter(n, b, p);
+	else if (!n->ao.key && !conf_is_bad(b, globals, key) && !b->is_incomplete)
 		conf_problem(p, conf_place_of(b, "tcp-ao"),
 			     "neighbor %s: tcp-ao = static needs a key: set tcp-ao-key or "
 			     "tcp-ao-key-file",

@@ -15,8 +15,12 @@ static bool counts(const struct conf_option *o, const struct neighbor_config *n)
 		return n->mode == MODE_PREFERRED;
 	if (!strcmp(o->name, "max-sessions"))
 		return addr_is_prefix(&n->address);
-	if (!strncmp(o->name, "tcp-ao-", 7))
+	if (!strcmp(o->name, "tcp-ao-algorithm") || !strcmp(o->name, "tcp-ao-options"))
 		return n->ao.mode != AO_OFF;
+	if (!strcmp(o->name, "tcp-ao-rekey"))
+		return n->ao.mode == AO_EXPORTER;
+	if (!strncmp(o->name, "tcp-ao-", 7))
+		return n->ao.mode == AO_STATIC;
 	return true;
 }
 

@@ -10,7 +10,8 @@ static const char *const mode_names[] = {
 static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
-static const char *const ao_mode_names[] = {[AO_OFF] = "off", [AO_STATIC] = "static"};
+static const char *const ao_mode_names[] = {
+	[AO_OFF] = "off", [AO_STATIC] = "static", [AO_EXPORTER] = "exporter"};
 static const char *const ao_algorithm_names[] = {
 	[TCP_AO_AES_128_CMAC_96] = "aes-128-cmac-96",
 	[TCP_AO_HMAC_SHA1_96] = "hmac-sha1-96",
@@ -123,6 +124,8 @@ static const struct conf_option options[] = {
 	 .help = "algorithm of the TCP-AO key"},
 	{"tcp-ao-options", CONF_BOOL, BOTH(ao.covers_options), .effect = EFFECT_RESET,
 	 .initial = "true", .help = "whether TCP-AO covers the other TCP options"},
+	{"tcp-ao-rekey", CONF_SECONDS, BOTH(ao.rekey), RANGE(10, 604800), .zero = true,
+	 .initial = "86400", .help = "how long a key that follows from TLS is used; 0: all along"},
 	{"inner-tcp-md5", CONF_SECRET, NEIGHBOR(inner_tcp_md5), LENGTH(MD5_KEY_MAX),
 	 .effect = EFFECT_RESET, .help = "TCP-MD5 key of the daemon's own configuration"},
 	{"inner-tcp-md5-file", CONF_SECRET_FILE, NEIGHBOR(inner_tcp_md5), PATH_LENGTH,
@@ -199,6 +202,11 @@ const char *neighbor_role_name(enum neighbor_role r)
 const char *steering_kind_name(enum steering_kind k)
 {
 	return steering_names[k];
+}
+
+const char *ao_mode_name(enum ao_mode m)
+{
+	return ao_mode_names[m];
 }
 
 const char *ao_algorithm_name(enum tcp_ao_algorithm a)

@@ -103,12 +103,19 @@ static void print_ao_counts(const struct jv_cursor *ao, int indent, const char *
 static void print_session_ao(const struct jv_cursor *session)
 {
 	struct jv_cursor ao = jv_read_object(session, "tcp_ao");
+	int64_t generation = jv_read_int(&ao, "generation", 0);
 
 	if (!ao.value)
 		return;
 	text_print("  TCP-AO\n");
-	print_field(4, "Key in use", "SendID %" PRId64 ", RecvID %" PRId64,
-		    jv_read_int(&ao, "send_id", 0), jv_read_int(&ao, "recv_id", 0));
+	print_field(4, "Key in use", "SendID %" PRId64 ", RecvID %" PRId64 "%s",
+		    jv_read_int(&ao, "send_id", 0), jv_read_int(&ao, "recv_id", 0),
+		    !generation ? ""
+		    : jv_read_bool(&ao, "derived", false)
+			    ? ", derived from TLS"
+			    : " (the default key, which is no secret)");
+	if (generation > 1)
+		print_field(4, "Renewed", "%" PRId64 " times", generation - 1);
 	print_ao_counts(&ao, 4, "Segments", "");
 }
 
@@ -116,14 +123,18 @@ static void print_ao(const struct jv_cursor *neighbor)
 {
 	struct jv_cursor ao = jv_read_object(neighbor, "tcp_ao");
 	struct jv_cursor listener = jv_read_object(&ao, "listener");
+	const char *covered = jv_read_bool(&ao, "options", true) ? "TCP options covered"
+								 : "TCP options not covered";
 
 	if (!ao.value)
 		return;
-	print_field(2, "TCP-AO", "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",
-		    jv_read_string(&ao, "algorithm", "?"), jv_read_int(&ao, "send_id", 0),
-		    jv_read_int(&ao, "recv_id", 0),
-		    jv_read_bool(&ao, "options", true) ? "TCP options covered"
-						       : "TCP options not covered");
+	if (strcmp(jv_read_string(&ao, "mode", ""), "exporter") == 0)
+		print_field(2, "TCP-AO", "%s, keys derived from TLS, %s",
+			    jv_read_string(&ao, "algorithm", "?"), covered);
+	else
+		print_field(2, "TCP-AO", "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",
+			    jv_read_string(&ao, "algorithm", "?"), jv_read_int(&ao, "send_id", 0),
+			    jv_read_int(&ao, "recv_id", 0), covered);
 	print_ao_counts(&listener, 2, "At our port", "of all neighbors ");
 }
 

@@ -89,12 +89,17 @@ static struct jv *tls_json(const struct tls_info *t)
 	return r ? (jv_free(o), NULL) : o;
 }
 
-static struct jv *ao_json(const struct tcp_ao_status *ao)
+static struct jv *ao_json(const struct session_info *i)
 {
+	const struct tcp_ao_status *ao = &i->ao;
 	struct jv *o = jv_object_new();
 	int r = jv_set_uint(o, "send_id", ao->send_id);
 
 	r |= jv_set_uint(o, "recv_id", ao->recv_id);
+	if (i->ao_generation) {
+		r |= jv_set_bool(o, "derived", i->has_derived_ao);
+		r |= jv_set_uint(o, "generation", i->ao_generation);
+	}
 	r |= jv_set_uint(o, "good", ao->good);
 	r |= jv_set_uint(o, "bad", ao->bad);
 	r |= jv_set_uint(o, "key_not_found", ao->key_not_found);
@@ -106,8 +111,9 @@ static struct jv *ao_json(const struct tcp_ao_status *ao)
 static struct jv *ao_config_json(const struct ao_config *ao)
 {
 	struct jv *o = jv_object_new();
-	int r = jv_set_string(o, "algorithm", ao_algorithm_name(ao->algorithm));
+	int r = jv_set_string(o, "mode", ao_mode_name(ao->mode));
 
+	r |= jv_set_string(o, "algorithm", ao_algorithm_name(ao->algorithm));
 	r |= jv_set_uint(o, "send_id", ao->send_id);
 	r |= jv_set_uint(o, "recv_id", ao->recv_id);
 	r |= jv_set_bool(o, "options", ao->covers_options);
@@ -138,7 +144,7 @@ static struct jv *session_json(struct session *s, unsigned worker)
 	if (i.has_tls)
 		r |= jv_set(o, "tls", tls_json(&i.tls));
 	if (i.has_ao)
-		r |= jv_set(o, "tcp_ao", ao_json(&i.ao));
+		r |= jv_set(o, "tcp_ao", ao_json(&i));
 	r |= jv_set(o, "in", stream_json(i.in));
 	r |= jv_set(o, "out", stream_json(i.out));
 	return r ? (jv_free(o), NULL) : o;

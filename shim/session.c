@@ -55,6 +55,7 @@ static void drop_outer(struct session *s, bool reset)
 	drop_request(s);
 	timer_stop(s->deadline);
 	s->is_confirming = false;
+	ao_exporter_free(TAKE(s->ao));
 	tls_free(TAKE(s->tls));
 	drop_side(&s->outer_io, &s->outer_fd, reset);
 }
@@ -186,8 +187,56 @@ static void want_inner(struct session *s)
 		session_end(s, "out of memory");
 }
 
+static void on_ao_failed(void *arg, const char *text)
+{
+	struct session *s = arg;
+	char copy[160];
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, copy);
+	session_close(s, copy);
+}
+
+/* From the key that everybody knows to those that follow from TLS. False: the attempt has failed.
+ */
+static bool derive_ao(struct session *s)
+{
+	const struct ao_config *ao = &s->config->ao;
+	const struct ao_exporter_params params = {
+		.loop = s->loop,
+		.fd = s->outer_fd,
+		.peer = s->peer,
+		.default_peer = s->direction == SESSION_IN ? s->config->address : s->peer,
+		.algorithm = ao->algorithm,
+		.covers_options = ao->covers_options,
+		.rekey_ms = ao->rekey * 1000ULL,
+		.switch_ms = AO_SWITCH_MS,
+		.on_failed = on_ao_failed,
+		.arg = s,
+	};
+	uint8_t secret[AO_DERIVED_LEN];
+	char text[128];
+	int r;
+
+	if (ao->mode != AO_EXPORTER)
+		return true;
+	r = ao_exporter_derive(s->tls, ao->algorithm, ao->covers_options, secret);
+	if (r == 0)
+		r = ao_exporter_new(&params, secret, &s->ao);
+	explicit_bzero(secret, sizeof(secret));
+	if (r == 0)
+		return true;
+	snprintf(text, sizeof(text), "tcp-ao = exporter: %s",
+		 r == -EPROTONOSUPPORT ? "it needs TLS 1.3, which the neighbor does not speak"
+				       : strerror(-r));
+	failed(s, TLS_REASON_REFUSED, text);
+	return false;
+}
+
 static void verified(struct session *s)
 {
+	if (!derive_ao(s))
+		return;
 	if (s->direction == SESSION_IN)
 		want_inner(s);
 	else
@@ -491,6 +540,10 @@ void session_get_info(struct session *s, struct session_info *ret)
 	fd = outer ? outer->fd : s->outer_fd;
 	ret->has_ao = s->config && ao_is_wanted(s->config) && fd >= 0 &&
 		      tcp_ao_get_status(fd, &ret->ao) == 0;
+	if (s->ao) {
+		ret->has_derived_ao = ao_exporter_is_derived(s->ao);
+		ret->ao_generation = ao_exporter_generation(s->ao);
+	}
 	if (outer && transport_get_tls(outer)) {
 		ret->has_tls = true;
 		tls_get_info(transport_get_tls(outer), &ret->tls);

@@ -97,6 +97,9 @@ struct session_info {
 	bool has_tls, has_ao;
 	struct tls_info tls;
 	struct tcp_ao_status ao;
+	bool has_derived_ao; /* tcp-ao = exporter: both ends sign with a key that follows from TLS
+			      */
+	unsigned ao_generation;		   /* how many such keys there were; 0: none */
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);

@@ -6,6 +6,7 @@
 
 #include "session.h"
 
+#include "ao_exporter.h"
 #include "relay.h"
 
 struct session {
@@ -25,6 +26,7 @@ struct session {
 	struct io *inner_io, *outer_io;
 	struct tls *tls; /* NULL once the relay owns it */
 	struct relay *relay;
+	struct ao_exporter *ao; /* of the outer connection; NULL: its keys do not change */
 	struct timer *deadline, *retry;
 	uint32_t request;
 	uint64_t began_ms;

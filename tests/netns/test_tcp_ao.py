@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness.ao import Verifier
+from harness.ao import DEFAULT_KEY, Verifier, exported_key, next_key
 from harness.botlsd import BOTLSD, TLS_PORT, Refused
 from harness.scene import ADDRESSES, EVERY, Scene
 from harness.wait import hold_for, wait_until
@@ -16,6 +16,7 @@ from harness.wait import hold_for, wait_until
 TCP_AO_INFO = 40
 KEY = "a secret of the wire"
 STATIC = {"tcp-ao": "static", "tcp-ao-key": KEY}
+EXPORTER = {"tcp-ao": "exporter"}
 
 
 def kernel_has_ao():
@@ -37,13 +38,28 @@ def wire(scene, *hosts):
     return segments
 
 
-def assert_signed(scene, *configurations):
+def assert_signed(segments, *keys):
     """Every segment has the MAC that one of these keys gives, as computed here and not by the kernel."""
-    verifier = Verifier({c.get("tcp-ao-send-id", 0): (c.get("tcp-ao-key", KEY).encode(),
-                                                      c.get("tcp-ao-algorithm", "aes-128-cmac-96"),
-                                                      c.get("tcp-ao-options", True)) for c in configurations})
-    segments = wire(scene)
+    verifier = Verifier(*keys)
     assert [str(s) for s in segments if not verifier.judge(s.packet)] == []
+
+
+def static_key(options):
+    return (options.get("tcp-ao-send-id", 0), options.get("tcp-ao-key", KEY).encode(),
+            options.get("tcp-ao-algorithm", "aes-128-cmac-96"), options.get("tcp-ao-options", True))
+
+
+def derived_keys(shim, generations, algorithm="aes-128-cmac-96", covers_options=False):
+    """The default key, and those that follow from each TLS connection in the key log."""
+    keys = [(0, DEFAULT_KEY, algorithm, covers_options)]
+    for line in (shim.folder / "keylog").read_text().splitlines():
+        label, _, secret = line.split()
+        if label == "EXPORTER_SECRET":
+            key = exported_key(bytes.fromhex(secret), covers_options, algorithm)
+            for key_id in range(1, generations + 1):
+                keys.append((key_id, key, algorithm, covers_options))
+                key = next_key(key)
+    return keys
 
 
 def listener(shim, name):
@@ -68,7 +84,7 @@ def mixed(lab, pki, option, quick=None):
 def test_up(lab, pki, a, b):
     scene = Scene(lab, pki, *EVERY, options=STATIC, options_a=a, options_b=b)
     scene.daemons().wait_up()
-    assert_signed(scene, a, b)
+    assert_signed(wire(scene), static_key(a), static_key(b))
     for side, own in ((scene.side_a, a), (scene.side_b, b)):
         ids = own.get("tcp-ao-send-id", 0), own.get("tcp-ao-recv-id", 0)
         for address in scene.other(side).addresses:
@@ -86,6 +102,73 @@ def test_up(lab, pki, a, b):
         # Ids are shown, keys never.
         assert KEY not in json.dumps(side.shim.show()) + text + side.shim.log()
     scene.assert_private()
+
+
+def with_keylog(lab, pki, *families, **how):
+    scene = Scene(lab, pki, *families, start=False, **how)
+    for side in scene.sides:
+        side.shim.process.argv += ["--keylog", str(side.shim.folder / "keylog")]
+    scene.start_shims()
+    return scene
+
+
+def wait_derived(scene, generation=1):
+    for side in scene.sides:
+        for address in scene.other(side).addresses:
+            wait_until(lambda: any(s["tcp_ao"]["derived"] and s["tcp_ao"]["generation"] >= generation
+                                   for s in side.shim.sessions(address)), 60, "a derived key is in use")
+
+
+@needs_ao
+@pytest.mark.parametrize("options", [{}, {"tcp-ao-algorithm": "hmac-sha1-96", "tcp-ao-options": True}],
+                         ids=["default", "sha1"])
+def test_exporter(lab, pki, options):
+    """Nothing but the certificates is configured; every segment has the default key's MAC, and then K_1's."""
+    scene = with_keylog(lab, pki, *EVERY, options={**EXPORTER, **options})
+    scene.daemons().wait_up()
+    wait_derived(scene)
+    segments = wire(scene)
+    assert_signed(segments, *derived_keys(scene.shim_a, 1, options.get("tcp-ao-algorithm", "aes-128-cmac-96"),
+                                          options.get("tcp-ao-options", False)))
+    for side in scene.sides:
+        for address in scene.other(side).addresses:
+            used = side.shim.wait_up(address)["tcp_ao"]
+            assert (used["send_id"], used["recv_id"], used["generation"]) == (1, 1, 1)
+            assert not used["bad"] + used["key_not_found"] + used["required"]
+            text = side.router.ns.run(BOTLSD.parent / "botlsctl", "-s", side.shim.socket, "show", "neighbor",
+                                      address).stdout
+            assert "derived from TLS" in text and "SendID 1, RecvID 1" in text
+    scene.assert_private()
+
+
+@needs_ao
+def test_exporter_renews(lab, pki):
+    """From key to key while routes come and go: the session stays, and no segment is refused."""
+    scene = with_keylog(lab, pki, options={**EXPORTER, "tcp-ao-rekey": 10})
+    scene.daemons().wait_up()
+    since = scene.since()
+    wait_derived(scene, 3)
+    assert scene.since() == since
+    for side in scene.sides:
+        used = side.shim.wait_up(scene.other(side).addresses[0])["tcp_ao"]
+        assert not used["bad"] + used["key_not_found"] + used["required"]
+    assert_signed(wire(scene), *derived_keys(scene.shim_a, 6))
+    scene.assert_private()
+
+
+@needs_ao
+def test_exporter_on_one_side(lab, pki):
+    """A neighbor with the default key as a static one never changes to a derived key: that is no protection."""
+    scene = Scene(lab, pki, options={"handshake-timeout": 3}, options_a=EXPORTER,
+                  options_b={"tcp-ao": "static", "tcp-ao-key-file": "default.key", "tcp-ao-options": False},
+                  start=False)
+    key = scene.shim_b.folder / "default.key"
+    key.write_bytes(DEFAULT_KEY + b"\n")
+    key.chmod(0o600)
+    scene.start_shims()
+    scene.daemons().wait_established()
+    last = scene.shim_a.wait_failure(scene.address_b, "refused", None, 90)
+    assert "did not take the TCP-AO key" in last["text"]
 
 
 @needs_ao
@@ -157,7 +240,7 @@ def test_a_kernel_without(lab, pki):
     assert neighbor["state"] == "error" and not neighbor["sessions"]
     assert "this kernel has no TCP-AO" in neighbor["last_failure"]["text"]
     assert "CONFIG_TCP_AO" in neighbor["last_failure"]["text"]
-    assert f"neighbor {address}: tcp-ao = static: this kernel has no TCP-AO" in scene.shim_a.log()
+    assert f"neighbor {address}: tcp-ao: this kernel has no TCP-AO" in scene.shim_a.log()
     wait_until(lambda: scene.shim_a.failures(address).get("refused", 0) >= 2, 30, "BIRD dials")
     hold_for(lambda: not scene.daemon_a.session(address).is_up, 2, "it stays down")
     scene.assert_private()

@@ -77,7 +77,8 @@ static void options(void **state)
 	assert_int_equal(n[0].ao.algorithm, TCP_AO_AES_128_CMAC_96);
 	assert_true(ao_is_wanted(&n[1]));
 	key = ao_key(&n[1]);
-	assert_string_equal(key.secret, "secret");
+	assert_int_equal(key.secret_len, 6);
+	assert_memory_equal(key.secret, "secret", 6);
 	assert_true(key.send_id == 0 && key.recv_id == 9 && key.covers_options);
 	assert_int_equal(key.algorithm, TCP_AO_HMAC_SHA1_96);
 	key = ao_key(&n[2]);
@@ -98,8 +99,17 @@ static void what_does_not_go_together(void **state)
 		       "tcp-ao and tcp-md5 exclude each other");
 	assert_refused(IDENTITY "neighbor 192.0.2.1 { mode = preferred " STATIC "}",
 		       "set mode = required");
-	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = exporter }",
-		       "'exporter' is not off or static");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = exporter tcp-ao-key = x }",
+		       "follow from TLS");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = exporter tcp-ao-recv-id = 1 }",
+		       "follow from TLS");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = exporter tcp-ao-algorithm = "
+				"hmac-sha256-96 }",
+		       "has no number for hmac-sha256-96");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { mode = preferred tcp-ao = exporter }",
+		       "set mode = required");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = exporter tcp-ao-rekey = 9 }",
+		       "10 to 604800");
 	assert_refused(IDENTITY "neighbor 192.0.2.1 { " STATIC "tcp-ao-send-id = 256 }",
 		       "0 to 255");
 	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-ao = static tcp-ao-key = \"\" }",

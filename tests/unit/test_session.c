@@ -396,7 +396,7 @@ static void preferred_goes_clear(void **state)
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), 5);
 }
 
-static void begin_in(struct play *p)
+static void knock(struct play *p)
 {
 	struct session_params sp = params(p);
 	struct addr peer = address(SERVER_ADDRESS);
@@ -409,6 +409,11 @@ static void begin_in(struct play *p)
 	connection(&p->neighbor, &outer);
 	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
 	assert_int_equal(tls_new(p->ours, TLS_CLIENT, p->neighbor, &peer, &p->tls), 0);
+}
+
+static void begin_in(struct play *p)
+{
+	knock(p);
 	until(p, p->inner_wanted == 1);
 	assert_int_equal(session_state(p->session), SESSION_INNER);
 }
@@ -456,6 +461,34 @@ static void a_wrong_as_never_reaches_the_daemon(void **state)
 	until(p, p->has_ended);
 	assert_non_null(strstr(p->why, "AS 64500, remote-as is 64501"));
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 1000), -ECONNRESET);
+}
+
+/* These connections have no TCP-AO, so that no key can follow from their TLS. */
+static void without_the_derived_key_in_never_reaches_the_daemon(void **state)
+{
+	struct play *p = *state;
+
+	p->config.ao.mode = AO_EXPORTER;
+	knock(p);
+	until(p, p->has_ended);
+	assert_int_equal(p->failures, 1);
+	assert_int_equal(p->reason, TLS_REASON_REFUSED);
+	assert_non_null(strstr(p->failure, "tcp-ao = exporter: "));
+	assert_int_equal(p->inner_wanted, 0);
+}
+
+static void without_the_derived_key_out_is_held(void **state)
+{
+	struct play *p = *state;
+	char buf[64];
+
+	p->config.ao.mode = AO_EXPORTER;
+	begin_out(p);
+	neighbor_answers(p, p->theirs);
+	until(p, p->failures == 1);
+	assert_non_null(strstr(p->failure, "tcp-ao = exporter: "));
+	assert_int_equal(session_state(p->session), SESSION_HELD);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 100), -EAGAIN);
 }
 
 static void close_is_orderly(void **state)
@@ -506,6 +539,8 @@ int main(void)
 		T(in_reaches_the_daemon),
 		T(in_passes_a_refusal_on_as_reset),
 		T(a_wrong_as_never_reaches_the_daemon),
+		T(without_the_derived_key_in_never_reaches_the_daemon),
+		T(without_the_derived_key_out_is_held),
 		T(close_is_orderly),
 		T(a_silent_neighbor_meets_the_deadline),
 	};

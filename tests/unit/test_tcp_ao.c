@@ -14,8 +14,11 @@
 
 #define DEADLINE_MS 10000
 
-static const struct tcp_ao_key usual = {
-	.send_id = 7, .recv_id = 7, .covers_options = true, .secret = "correct horse"};
+static const struct tcp_ao_key usual = {.send_id = 7,
+					.recv_id = 7,
+					.covers_options = true,
+					.secret = "correct horse",
+					.secret_len = 13};
 
 static struct addr parsed(const char *text)
 {
@@ -165,11 +168,12 @@ static void equal_keys(void **state)
 	NEEDS_AO();
 	memset(longest, 'k', TCP_AO_SECRET_MAX);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct tcp_ao_key key = {.algorithm = all[i], .secret = longest};
+		struct tcp_ao_key key = {
+			.algorithm = all[i], .secret = longest, .secret_len = TCP_AO_SECRET_MAX};
 
 		assert_works("127.0.0.2", "127.0.0.1", &key, &key);
 		key.covers_options = true;
-		key.secret = "k";
+		key.secret_len = 1;
 		assert_works("::1", "::1", &key, &key);
 	}
 }
@@ -287,10 +291,11 @@ static void errors(void **state)
 	(void)state;
 	NEEDS_AO();
 	l = listener("127.0.0.1", &port);
-	key.secret = "";
+	key.secret_len = 0;
 	assert_int_equal(tcp_ao_add_key(l, &peer, &key), -EINVAL);
 	memset(too_long, 'k', sizeof(too_long) - 1);
 	key.secret = too_long;
+	key.secret_len = TCP_AO_SECRET_MAX + 1;
 	assert_int_equal(tcp_ao_add_key(l, &peer, &key), -EINVAL);
 	assert_int_equal(tcp_ao_add_key(l, &peer, &usual), 0);
 	assert_int_equal(tcp_ao_add_key(l, &peer, &usual), -EEXIST);

@@ -50,7 +50,7 @@ each = pytest.mark.parametrize("section, name, covered, packets", VECTORS, ids=[
 
 
 def verifier(name, covered, master=MASTER):
-    return Verifier({CLIENT: (master, name, covered), SERVER: (master, name, covered)})
+    return Verifier((CLIENT, master, name, covered), (SERVER, master, name, covered))
 
 
 def test_all_are_there():

@@ -4,7 +4,9 @@
 Sequence numbers are taken not to wrap around: the sequence number extension is 0.
 """
 
+import collections
 import dataclasses
+import hashlib
 import hmac
 import struct
 
@@ -45,6 +47,31 @@ ALGORITHMS = {
     "hmac-sha1-96": Algorithm(lambda k, d: hmac.digest(k, d, "sha1"), 160),
     "hmac-sha256-96": Algorithm(lambda k, d: hmac.digest(k, d, "sha256"), 256),
 }
+
+
+DEFAULT_KEY = bytes.fromhex("1cebb1ff")
+EXPORTED_LEN = 32
+
+
+def hkdf_expand(key, info, length=EXPORTED_LEN):
+    """RFC 5869, 2.3, with SHA-256 and for one block."""
+    return hmac.digest(key, info + b"\x01", "sha256")[:length]
+
+
+def exported_key(exporter_secret, covers_options=False, algorithm="aes-128-cmac-96", key_id=1):
+    """K_1 of draft-piraux-tcp-ao-tls from TLS 1.3's exporter secret (RFC 8446, 7.5)."""
+    number = {"hmac-sha1-96": 0, "aes-128-cmac-96": 1}[algorithm]
+
+    def expand_label(secret, label, data):
+        label, data = b"tls13 " + label, hashlib.sha256(data).digest()
+        return hkdf_expand(secret, struct.pack("!HB", EXPORTED_LEN, len(label)) + label + bytes([len(data)]) + data)
+
+    return expand_label(expand_label(exporter_secret, b"tcp-ao", b""), b"exporter",
+                        bytes([covers_options, number, number, key_id]))
+
+
+def next_key(key):
+    return hkdf_expand(key, b"tcp-ao-rekey")
 
 
 class Packet:
@@ -97,9 +124,11 @@ class Packet:
 class Verifier:
     """Judges the segments of connections that it has seen from their first SYN on."""
 
-    def __init__(self, keys):
-        """`keys`: {KeyID on the wire: (secret, name of the algorithm, covers_options)}."""
-        self.keys = keys
+    def __init__(self, *keys):
+        """`keys`: (KeyID on the wire, secret, name of the algorithm, covers_options); several may have one KeyID."""
+        self.keys = collections.defaultdict(list)
+        for key_id, *key in keys:
+            self.keys[key_id].append(key)
         self.isn = {}  # (address, port, address, port) of a sender: its initial sequence number
 
     def judge(self, raw):
@@ -116,7 +145,6 @@ class Verifier:
         is_first = p.flags & (SYN | ACK) == SYN
         if ends not in self.isn or (not is_first and back not in self.isn):
             return None
-        secret, name, covers_options = self.keys[p.ao[0]]
-        algorithm = ALGORITHMS[name]
-        key = algorithm.traffic_key(secret, p.context(self.isn[ends], 0 if is_first else self.isn[back]))
-        return algorithm.mac(key, p.message(covers_options)) == p.ao[2]
+        context = p.context(self.isn[ends], 0 if is_first else self.isn[back])
+        return any(ALGORITHMS[name].mac(ALGORITHMS[name].traffic_key(secret, context), p.message(covers_options))
+                   == p.ao[2] for secret, name, covers_options in self.keys[p.ao[0]])
