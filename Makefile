@@ -88,6 +88,8 @@ help_src  := $(filter-out $(unit_src) $(bpft_src),$(wildcard tests/unit/*.c test
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src := $(wildcard bench/*.c)
 tool_src  := $(wildcard tests/netns/*.c)
+prod_src  := $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
+all_src   := $(prod_src) $(unit_src) $(bpft_src) $(help_src) $(bench_src) $(tool_src)
 units     := $(wildcard dist/*.service dist/*.timer)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
@@ -130,6 +132,13 @@ $(BUILD)/botlsctl: $(call in,obj,$(ctl_src)) $(BUILD)/obj/lib.a
 # Only this one links libcurl: it stays out of the process that holds the keys.
 $(BUILD)/botls-provision: $(call in,obj,$(prov_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
+
+# What a second compiler is asked for. The fuzz harnesses are clang's in any case.
+.PHONY: warnings
+warnings: $(all_src:%.c=$(BUILD)/warnings/%.ok)	## every C file is compiled for its warnings alone
+
+$(BUILD)/warnings/%.ok: %.c $(BUILD)/.flags | $(skels)
+	$(call say,SYNTAX,$<)mkdir -p $(@D) && $(CC) $(obj_cflags) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ $< && touch $@
 
 # One archive per folder and set; an archive gives a test only the members that it uses.
 define archives
@@ -183,9 +192,8 @@ $(BUILD)/.flags: force
 	echo '$(subst ','\'',$(CPPFLAGS) | $(CFLAGS) | $(obj_ldflags) | $(LDFLAGS) | $(LDLIBS) | $(BPF_CFLAGS))'; } > $@.new; \
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(lib_src) $(shim_src) $(ctl_src) $(prov_src) \
-	$(unit_src) $(bpft_src) $(help_src) $(fuzz_src) tests/fuzz/replay.c $(bench_src) $(tool_src)))) \
-	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d)
+-include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(all_src) $(fuzz_src) tests/fuzz/replay.c))) \
+	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d) $(patsubst %.c,$(BUILD)/warnings/%.d,$(all_src))
 
 ##@ Testing
 run_tests := $(PYTHON) scripts/run-tests --build $(BUILD)
