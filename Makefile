@@ -42,7 +42,7 @@ endif
 # ---- flags: ours first, the user's CFLAGS, CPPFLAGS, LDFLAGS last ----
 
 comma    := ,
-pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf
+pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf libseccomp
 prov_pkgs := $(pkgs) libcurl
 # What these make needs no library, or installs them first.
 ifneq ($(filter-out help clean test demo demo-peering format lint-format check-includes lint-shell lint-man uninstall,\

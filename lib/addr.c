@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sys/ioctl.h>
 
 static int max_prefixlen(sa_family_t family)
 {
@@ -98,7 +99,18 @@ const char *addr_format(const struct addr *a, char buf[static ADDR_STRLEN])
 	return buf;
 }
 
-int addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *ret, uint16_t *ret_port)
+static void interface_name(int fd, unsigned index, char ret[static IFNAMSIZ])
+{
+	struct ifreq request = {.ifr_ifindex = index};
+
+	if (fd < 0)
+		if_indextoname(index, ret);
+	else if (ioctl(fd, SIOCGIFNAME, &request) == 0)
+		memcpy(ret, request.ifr_name, IFNAMSIZ);
+}
+
+int addr_from_socket(int fd, const struct sockaddr_storage *ss, struct addr *ret,
+		     uint16_t *ret_port)
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
 	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
@@ -118,7 +130,7 @@ int addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *ret, uint
 			a.family = AF_INET6;
 			memcpy(a.bytes, &in6->sin6_addr, 16);
 			if (addr_is_linklocal(&a) && in6->sin6_scope_id)
-				if_indextoname(in6->sin6_scope_id, a.ifname);
+				interface_name(fd, in6->sin6_scope_id, a.ifname);
 		}
 	} else {
 		return -EAFNOSUPPORT;
@@ -128,6 +140,11 @@ int addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *ret, uint
 	if (ret_port)
 		*ret_port = port;
 	return 0;
+}
+
+int addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *ret, uint16_t *ret_port)
+{
+	return addr_from_socket(-1, ss, ret, ret_port);
 }
 
 int addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret)

@@ -40,6 +40,10 @@ const char *addr_format(const struct addr *a, char buf[static ADDR_STRLEN]);
 /* The interface of a link-local sockaddr is looked up by its index; an unknown index leaves it
  * empty. */
 int addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *ret, uint16_t *ret_port);
+/* The same for a process that may not make the socket which that takes: `fd`, any socket, is asked.
+ */
+int addr_from_socket(int fd, const struct sockaddr_storage *ss, struct addr *ret,
+		     uint16_t *ret_port);
 
 /* Returns the length of the sockaddr, or -ENODEV when the address' interface does not exist now. */
 int addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret);

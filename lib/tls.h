@@ -50,6 +50,12 @@ struct tls_params {
 	void *keylog_arg;
 };
 
+/* Once per process, before the first context: OpenSSL reads its configuration and seeds its
+ * generator, so that it opens no file later, and takes memory for private keys that is locked, left
+ * out of cores and wiped when it is freed. Returns 1, 0 when the memory could not be locked
+ * (RLIMIT_MEMLOCK), or -errno. */
+int tls_start(struct errtext *e);
+
 struct tls_ctx;
 /* Parses and checks everything: key fits certificate, our own certificates are not expired. Returns
  * 0, or with the path and the reason in *e -EKEYEXPIRED (all else is right) or -EINVAL, or -ENOMEM.

@@ -79,21 +79,19 @@ bool files_equal(const struct files *a, const struct files *b, const char *path)
 /* Reads to the end; a file that is written to while it is read is caught when it does not parse. */
 static int read_all(int fd, char **ret_data, size_t *ret_len)
 {
-	struct stat st;
+	off_t size = lseek(fd, 0, SEEK_END);
 	size_t len = 0;
 	char *data;
 
-	if (fstat(fd, &st) < 0)
+	if (size < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > CREDENTIAL_FILE_MAX)
+	if (size > CREDENTIAL_FILE_MAX)
 		return -EFBIG;
-	data = malloc(st.st_size + 1);
+	data = malloc(size + 1);
 	if (!data)
 		return -ENOMEM;
-	while (len < (size_t)st.st_size) {
-		ssize_t n = pread(fd, data + len, st.st_size - len, len);
+	while (len < (size_t)size) {
+		ssize_t n = pread(fd, data + len, size - len, len);
 
 		if (n < 0) {
 			int r = -errno;
@@ -136,12 +134,16 @@ static int read_path(struct files *f, const char *path, const char *origin,
 {
 	_cleanup_close_ int fd = -1;
 	char text[512];
+	struct stat st;
 	int r;
 
 	if (!path || files_get(f, path))
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	r = fd < 0 ? -errno : files_add(f, path, fd);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else
+		r = S_ISREG(st.st_mode) ? files_add(f, path, fd) : -EINVAL;
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	snprintf(text, sizeof(text), "cannot read %s: %s", path,

@@ -59,8 +59,8 @@ static bool accept_one(struct listener *l)
 	}
 	len = sizeof(own_ss);
 	if (getsockname(fd, (struct sockaddr *)&own_ss, &len) < 0 ||
-	    addr_from_sockaddr(&peer_ss, &peer, &peer_port) < 0 ||
-	    addr_from_sockaddr(&own_ss, &own, &own_port) < 0) {
+	    addr_from_socket(fd, &peer_ss, &peer, &peer_port) < 0 ||
+	    addr_from_socket(fd, &own_ss, &own, &own_port) < 0) {
 		close(fd);
 		return true;
 	}

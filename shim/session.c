@@ -407,7 +407,7 @@ void session_give_socket(struct session *s, uint32_t request, int fd, const char
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0) {
 		struct addr ignored;
 
-		addr_from_sockaddr(&ss, &ignored, &s->own_port);
+		addr_from_socket(fd, &ss, &ignored, &s->own_port);
 	}
 	s->peer_port = s->is_clear ? 179 : s->config->tls_port;
 	r = watch(s, fd, on_outer, IO_WRITE, &s->outer_io);

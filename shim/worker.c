@@ -19,6 +19,7 @@
 #include <search.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define END_WAIT_MS 500
@@ -293,8 +294,12 @@ static void on_keylog(const char *line, void *arg)
 {
 	struct worker *w = arg;
 
-	if (w->keylog_fd >= 0)
-		dprintf(w->keylog_fd, "%s\n", line);
+	struct iovec parts[2] = {{(void *)line, strlen(line)}, {"\n", 1}};
+
+	/* One write per line, as of several workers they come. What is lost is only for debugging.
+	 */
+	if (w->keylog_fd >= 0 && writev(w->keylog_fd, parts, ARRAY_SIZE(parts)) < 0)
+		return;
 }
 
 struct identity {
@@ -569,15 +574,34 @@ static void worker_free(struct worker *w)
 	free(w);
 }
 
-static int run(struct worker *w, int fd, const char *user)
+/* Inside of a signal handler, before the end. */
+static void on_violation(const char *call)
+{
+	log_error("system call %s is none that a worker makes: ending this process (a bug, or "
+		  "somebody who has taken it over)",
+		  call);
+}
+
+/* What reads files or makes sockets comes first. */
+static int confine(const char *user)
 {
 	struct errtext e;
+	int landlock;
+
+	if (tls_start(&e) < 0 ||
+	    (landlock = sandbox_enter(SANDBOX_WORKER, user, on_violation, &e)) < 0) {
+		log_error("%s", e.text);
+		return -EPERM;
+	}
+	if (!landlock)
+		log_info("this kernel has no Landlock: seccomp alone keeps files closed");
+	return 0;
+}
+
+static int run(struct worker *w, int fd, const char *user)
+{
 	uint32_t seed = 0;
 
-	if (sandbox_drop(user, &e) < 0 || sandbox_no_core() < 0) {
-		log_error("%s", e.text);
-		return EXIT_FAILURE;
-	}
 	signal(SIGPIPE, SIG_IGN);
 	/* A terminal's Ctrl-C goes to the whole group: ending is control's decision. */
 	signal(SIGINT, SIG_IGN);
@@ -592,6 +616,8 @@ static int run(struct worker *w, int fd, const char *user)
 		log_error("out of memory");
 		return EXIT_FAILURE;
 	}
+	if (confine(user) < 0)
+		return EXIT_FAILURE;
 	return loop_run(w->loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -4,7 +4,6 @@
 #include "messages.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 void batch_init(struct batch *b)
 {
@@ -42,14 +41,13 @@ static void on_config_problem(void *arg, const char *where, const char *text)
 static void add_config(struct batch *b, int fd)
 {
 	_cleanup_free_ char *text = NULL;
-	struct stat st;
+	off_t size = lseek(fd, 0, SEEK_END);
 
-	if (fstat(fd, &st) < 0 || !(text = malloc(st.st_size + 1)) ||
-	    pread(fd, text, st.st_size, 0) != st.st_size) {
+	if (size < 0 || !(text = malloc(size + 1)) || pread(fd, text, size, 0) != size) {
 		fail(b, "configuration", "it did not arrive whole");
 		return;
 	}
-	text[st.st_size] = '\0';
+	text[size] = '\0';
 	config_free(TAKE(b->config));
 	if (config_load_text(text, on_config_problem, b, &b->config) < 0)
 		fail(b, "configuration", "it cannot be read back");
