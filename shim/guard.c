@@ -31,23 +31,6 @@ bool guard_can_cgroup(void)
 	return fd >= 0;
 }
 
-/* The trie in force. */
-int guard_table_in_force(const struct guard *g)
-{
-	__u32 zero = 0, id;
-
-	if (bpf_map_lookup_elem(guard_table_fd(g), &zero, &id) < 0)
-		return -errno;
-	return bpf_map_get_fd_by_id(id);
-}
-
-static int table_force(struct guard *g, int trie_fd)
-{
-	__u32 zero = 0;
-
-	return bpf_map_update_elem(guard_table_fd(g), &zero, &trie_fd, BPF_ANY) < 0 ? -errno : 0;
-}
-
 static int set_pin_paths(struct guard *g)
 {
 	struct bpf_map *maps[] = {g->bpf->maps.neighbors, g->bpf->maps.counters,
@@ -64,40 +47,6 @@ static int set_pin_paths(struct guard *g)
 	return 0;
 }
 
-/* True when the trie behind `fd` has rows like ours. */
-static bool is_our_layout(int fd)
-{
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 &&
-	       info.key_size == sizeof(struct botls_neighbor_key) &&
-	       info.value_size == sizeof(struct botls_neighbor);
-}
-
-/* What another version left pinned cannot be read, and its maps cannot be shared: our programs
- * start with maps of their own, closed for everybody until the first table. The old programs stay
- * in force until then. */
-static void leave_other_layout(struct guard *g)
-{
-	static const char *const maps[] = {BOTLS_MAP_NEIGHBORS, BOTLS_MAP_COUNTERS,
-					   BOTLS_MAP_BYPASS, BOTLS_MAP_SOCKETS,
-					   BOTLS_MAP_CROSSINGS};
-	char path[PATH_MAX];
-	_cleanup_close_ int outer = bpf_obj_get(pins_path(g->pins, BOTLS_MAP_NEIGHBORS, path));
-	_cleanup_close_ int trie = -1;
-	__u32 zero = 0, id;
-
-	if (outer < 0 || bpf_map_lookup_elem(outer, &zero, &id) < 0)
-		return;
-	trie = bpf_map_get_fd_by_id(id);
-	if (trie < 0 || is_our_layout(trie))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
-		pins_drop(g->pins, maps[i]);
-	g->is_closed = true;
-}
-
 static int load(struct guard *g, const struct guard_settings *settings, struct errtext *e)
 {
 	bool at_cgroup = settings->place == GUARD_CGROUP;
@@ -109,7 +58,7 @@ static int load(struct guard *g, const struct guard_settings *settings, struct e
 	g->bpf->rodata->netns_cookie = pins_cookie(g->pins);
 	g->bpf->rodata->tls_port = settings->tls_port;
 	g->bpf->rodata->inner_port = settings->inner_port;
-	leave_other_layout(g);
+	guard_table_leave_other_layout(g);
 	g->bpf->rodata->is_closed_without_table = g->is_closed;
 	bpf_program__set_autoload(g->bpf->progs.botls_guard_out, at_cgroup);
 	bpf_program__set_autoload(g->bpf->progs.botls_guard_in, at_cgroup);
@@ -234,7 +183,7 @@ int guard_open(const struct pins *pins, const struct guard_settings *settings, s
 		return errtext_set(e, -ENOMEM, "out of memory");
 	g->pins = pins;
 	g->place = settings->place;
-	g->cgroup_fd = g->out_link = g->in_link = -1;
+	g->cgroup_fd = g->table_fd = g->out_link = g->in_link = -1;
 	if (g->place == GUARD_CGROUP)
 		g->cgroup_fd = fcntl(settings->cgroup_fd, F_DUPFD_CLOEXEC, 3);
 	r = load(g, settings, e);
@@ -258,6 +207,7 @@ void guard_free(struct guard *g)
 	cleanup_close(&g->out_link);
 	cleanup_close(&g->in_link);
 	cleanup_close(&g->cgroup_fd);
+	cleanup_close(&g->table_fd);
 	guard_bpf__destroy(g->bpf);
 	table_free(g->table);
 	free(g);
@@ -386,18 +336,18 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 	if (r < 0)
 		return r;
 	if (staged->settling_fd >= 0) {
-		r = table_force(g, staged->settling_fd);
+		r = guard_table_force(g, staged->settling_fd);
 		if (r < 0)
 			return errtext_set(e, r, "put the neighbor table in force: %s",
 					   strerror(-r));
 		end_clear_sockets(staged->table, e);
 	}
-	r = table_force(g, staged->final_fd);
+	r = guard_table_force(g, staged->final_fd);
 	if (r < 0 && staged->settling_fd >= 0) {
 		/* What settles must not stay open: rather the table before, or this one once more.
 		 */
-		if (before < 0 || table_force(g, before) < 0)
-			table_force(g, staged->final_fd);
+		if (before < 0 || guard_table_force(g, before) < 0)
+			guard_table_force(g, staged->final_fd);
 	}
 	if (r < 0)
 		return errtext_set(e, r, "put the neighbor table in force: %s", strerror(-r));
@@ -487,9 +437,9 @@ static int repair_table(struct guard *g, struct errtext *e)
 	if (have)
 		table_compare(g->table, have, on_differs, &differs);
 	if (!differs)
-		return 0;
+		return guard_table_repin(g, now, e);
 	r = table_write(g->table, NULL, NULL, &fd, e);
-	return r < 0 ? r : table_force(g, fd);
+	return r < 0 ? r : guard_table_force(g, fd);
 }
 
 static int repair_pin(struct guard *g, const struct bpf_map *map, struct errtext *e)
@@ -529,7 +479,7 @@ int guard_clear(struct guard *g, struct errtext *e)
 
 	r = table_write(&empty, NULL, NULL, &fd, e);
 	if (r == 0) {
-		r = table_force(g, fd);
+		r = guard_table_force(g, fd);
 		if (r < 0)
 			errtext_set(e, r, "empty the neighbor table: %s", strerror(-r));
 	}

@@ -87,7 +87,11 @@ static void check_table(struct guard *g, struct steering_report *r)
 		steering_report(r, "map", BOTLS_MAP_NEIGHBORS, STEERING_MISSING,
 				"its pin is gone: the next start would not find it");
 	else if (fd < 0)
-		steering_report(r, "map", BOTLS_MAP_NEIGHBORS, STEERING_MISSING, "holds no table");
+		steering_report(r, "map", BOTLS_MAP_NEIGHBORS, STEERING_MISSING,
+				"holds no table of ours");
+	else if (!guard_table_is_pinned(g, fd))
+		steering_report(r, "map", BOTLS_MAP_NEIGHBORS, STEERING_DIFFERS,
+				"the pin of its table is gone: the next start could not read it");
 	else
 		steering_report(r, "map", BOTLS_MAP_NEIGHBORS, STEERING_OK, "pinned");
 	if (fd >= 0 && g->table && table_read(fd, &have, NULL) == 0)

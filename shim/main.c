@@ -7,13 +7,18 @@
 #include "control.h"
 #include "log.h"
 #include "sandbox.h"
+#include "steering.h"
+#include "tls.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+#define LOCKED_MEMORY (128 << 20)
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
@@ -74,6 +79,49 @@ static void raise_descriptor_limit(void)
 		log_warning("cannot raise the limit of open descriptors: %s", strerror(errno));
 }
 
+/* Where nobody has raised it, only for as long as we may: capabilities go next. */
+static void raise_locked_memory_limit(void)
+{
+	struct rlimit limit = {.rlim_cur = LOCKED_MEMORY, .rlim_max = LOCKED_MEMORY}, now;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &now) == 0 && now.rlim_cur < LOCKED_MEMORY)
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/* What control never gives up again; each was left out once, and something failed. The same list is
+ * in dist/botlsd.service. */
+static const int capabilities[] = {
+	CAP_NET_ADMIN,	      /* BPF at sockets and packets, rules, routes, transparent sockets */
+	CAP_BPF,	      /* programs and maps, and what is pinned */
+	CAP_PERFMON,	      /* programs that read kernel memory */
+	CAP_NET_BIND_SERVICE, /* the inner port; connections from port 179 */
+	CAP_SETUID,	      /* workers become somebody else, ... */
+	CAP_SETGID,
+	CAP_SETPCAP,	     /* ... empty their bounding set, ... */
+	CAP_KILL,	     /* ... and may have to be ended then */
+	CAP_CHOWN,	     /* the group of the control socket */
+	CAP_DAC_READ_SEARCH, /* keys that belong to the user who renews them */
+};
+
+/* Files in the places of others (the BPF file system, --keylog) come before. */
+static int confine(const struct config *config)
+{
+	struct errtext e;
+	int r = steering_prepare(config, &e);
+
+	if (r == 0)
+		r = sandbox_control(capabilities, ARRAY_SIZE(capabilities), &e);
+	if (r == 0)
+		r = tls_start(&e);
+	if (r < 0)
+		log_error("cannot start: %s", e.text);
+	else if (r == 0)
+		log_warning("private keys may be swapped to disk: raise LimitMEMLOCK= (ulimit -l) "
+			    "to %d MB",
+			    LOCKED_MEMORY >> 20);
+	return r < 0 ? r : 0;
+}
+
 static int run(struct config *config, const char *keylog)
 {
 	struct control *control;
@@ -83,9 +131,11 @@ static int run(struct config *config, const char *keylog)
 	signal(SIGPIPE, SIG_IGN);
 	umask(0077);
 	raise_descriptor_limit();
-	/* Control reads every private key. */
-	if (sandbox_no_core() < 0)
-		log_warning("cannot switch core dumps off");
+	raise_locked_memory_limit();
+	if (confine(config) < 0) {
+		config_free(config);
+		return EXIT_FAILURE;
+	}
 	if (control_new(config, keylog, &control, &e) < 0) {
 		log_error("cannot start: %s", e.text);
 		return EXIT_FAILURE;

@@ -58,7 +58,7 @@ static int lock_take(struct pins *p, struct errtext *e)
 	return 0;
 }
 
-static int bpffs_mount(const char *path, struct errtext *e)
+int pins_mount(const char *path, struct errtext *e)
 {
 	struct statfs fs;
 
@@ -102,7 +102,7 @@ int pins_open(const char *bpffs, struct pins **ret, struct errtext *e)
 	if (r == 0)
 		r = lock_take(p, e);
 	if (r == 0)
-		r = bpffs_mount(bpffs, e);
+		r = pins_mount(bpffs, e);
 	if (r == 0)
 		r = folder_make(p, bpffs, e);
 	if (r < 0) {

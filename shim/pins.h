@@ -14,7 +14,10 @@
 
 struct pins;
 
-/* Mounts bpffs when nothing is mounted there, makes the folder, takes the lock of this network
+/* Mounts bpffs when nothing is mounted there. Needs CAP_SYS_ADMIN then. */
+int pins_mount(const char *bpffs, struct errtext *e);
+
+/* Does the same, makes the folder, takes the lock of this network
  * namespace. -EBUSY: another process holds it. -EOPNOTSUPP: the kernel has no namespace cookies
  * (Linux 5.14). */
 int pins_open(const char *bpffs, struct pins **ret, struct errtext *e);

@@ -178,6 +178,11 @@ static const struct steering_common_ops common_ops = {
 	.free = free_all,
 };
 
+int steering_prepare(const struct config *c, struct errtext *e)
+{
+	return pins_mount(c->bpffs, e);
+}
+
 int steering_new(const struct config *c, struct steering **ret, struct errtext *e)
 {
 	struct steering *s = calloc(1, sizeof(*s));

@@ -39,6 +39,10 @@ struct steering_entry {
 	const char *inner_tcp_md5; /* steering = route only */
 };
 
+/* What steering_new() needs of the machine and may not do itself once privileges are dropped: the
+ * BPF file system, mounted where it is missing (CAP_SYS_ADMIN). */
+int steering_prepare(const struct config *c, struct errtext *e);
+
 /* Checks the kernel, picks the mechanism (auto: cgroup where there is a cgroup v2 root that takes
  * our programs, else route), loads or takes over what a predecessor left pinned. Changes no traffic
  * by itself, except that what is pinned stays in force. -EBUSY: another botlsd serves this network

@@ -938,6 +938,63 @@ static void test_crash_and_takeover(void **state)
 	close(ready[0]);
 }
 
+static uint32_t map_id(const char *pin)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.4000s/%s", folder, pin);
+	fd = bpf_obj_get(path);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	close(fd);
+	return info.id;
+}
+
+static void restart(void)
+{
+	steering_free(steering);
+	steering = start();
+}
+
+/* The table in force is found by its pin, under both names that it has in turn. */
+static void test_table_is_found_again(void **state)
+{
+	char table[PATH_MAX], next[PATH_MAX];
+	struct steering_entry e[3];
+	uint32_t id;
+
+	(void)state;
+	snprintf(table, sizeof(table), "%.4000s/table", folder);
+	snprintf(next, sizeof(next), "%.4000s/table_next", folder);
+	apply(e, standard_entries(e));
+	assert_int_equal(access(next, F_OK), -1);
+	id = map_id(BOTLS_MAP_NEIGHBORS);
+	restart();
+	assert_int_equal(map_id(BOTLS_MAP_NEIGHBORS), id);
+	/* Killed before the one had taken the place of the other, whatever that was. */
+	assert_int_equal(rename(table, next), 0);
+	apply(e, 1);
+	assert_int_equal(rename(table, next), 0);
+	restart();
+	assert_int_equal(map_id(BOTLS_MAP_NEIGHBORS), id);
+	apply(e, standard_entries(e));
+	/* A pin of another table is none. */
+	assert_int_equal(unlink(table), 0);
+	assert_int_equal(steering_check(steering, NULL, NULL, NULL), 1);
+	assert_int_equal(steering_repair(steering, NULL), 0);
+	assert_int_equal(steering_check(steering, NULL, NULL, NULL), 0);
+	assert_int_equal(access(table, F_OK), 0);
+	/* Without any: closed, also for whom the table would let pass, until there is another. */
+	apply(e, 0);
+	assert_int_equal(unlink(table), 0);
+	restart();
+	assert_int_not_equal(map_id(BOTLS_MAP_NEIGHBORS), id);
+	assert_int_equal(netlab_connect(PEER, NULL, "192.0.2.1", 179, NULL), -EINPROGRESS);
+	assert_nothing_in_clear();
+}
+
 static bool links_are_gone(void *arg)
 {
 	const uint32_t *ids = arg;
@@ -1130,6 +1187,7 @@ int main(void)
 		TEST(test_inner_port_is_closed_outside),
 		TEST(test_one_per_namespace),
 		TEST(test_crash_and_takeover),
+		TEST(test_table_is_found_again),
 		TEST(test_remove_leaves_nothing),
 		TEST(test_check_finds_what_was_changed),
 		TEST(test_many_neighbors),
