@@ -3,30 +3,40 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <time.h>
 
 static const char *program;
+static FILE *out; /* NULL: standard output */
+static bool has_color;
 
 void text_init(const char *name)
 {
 	program = name;
 }
 
-/* C0, DEL, and C1 in its UTF-8 form: what a terminal would take for a command. */
+/* In place: one '?' for each character that is not printable. The end of a line is. */
 static void make_safe(char *s)
 {
-	unsigned char *p = (unsigned char *)s;
+	size_t left = strlen(s);
+	char *to = s;
 
-	for (; *p; p++) {
-		if ((*p < ' ' && *p != '\n') || *p == 0x7f)
-			*p = '?';
-		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-			p[0] = p[1] = '?';
+	while (left) {
+		bool is_printable;
+		size_t n = text_next(s, left, &is_printable);
+
+		if (is_printable || *s == '\n') {
+			memmove(to, s, n);
+			to += n;
+		} else {
+			*to++ = '?';
+		}
+		s += n;
+		left -= n;
 	}
+	*to = '\0';
 }
 
-static void PRINTF(2, 0) print_safe(FILE *out, const char *fmt, va_list ap)
+static void PRINTF(2, 0) print_safe(FILE *to, const char *fmt, va_list ap)
 {
 	_cleanup_free_ char *text = NULL;
 
@@ -35,7 +45,31 @@ static void PRINTF(2, 0) print_safe(FILE *out, const char *fmt, va_list ap)
 		return;
 	}
 	make_safe(text);
-	fputs(text, out);
+	fputs(text, to);
+}
+
+void text_set_output(FILE *to)
+{
+	out = to;
+}
+
+void text_set_color(bool is_on)
+{
+	has_color = is_on;
+}
+
+/* The sixteen colours that every terminal maps to its own theme; nothing sets a background. */
+static const char *sequence(enum text_style style)
+{
+	switch (style) {
+	case TEXT_PLAIN: break;
+	case TEXT_HEAD: return "\033[1m";
+	case TEXT_GOOD: return "\033[32m";
+	case TEXT_WAIT: return "\033[33m";
+	case TEXT_BAD: return "\033[1;31m";
+	case TEXT_CHANGED: return "\033[7m";
+	}
+	return "";
 }
 
 void text_print(const char *fmt, ...)
@@ -43,8 +77,22 @@ void text_print(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_safe(stdout, fmt, ap);
+	print_safe(out ? out : stdout, fmt, ap);
 	va_end(ap);
+}
+
+void text_print_as(enum text_style style, const char *fmt, ...)
+{
+	const char *begin = has_color ? sequence(style) : "";
+	FILE *to = out ? out : stdout;
+	va_list ap;
+
+	fputs(begin, to);
+	va_start(ap, fmt);
+	print_safe(to, fmt, ap);
+	va_end(ap);
+	if (begin[0])
+		fputs("\033[0m", to);
 }
 
 void text_complain(const char *fmt, ...)
@@ -98,6 +146,54 @@ const char *text_time_expiry(int64_t t, int64_t now, char buf[static TEXT_TIME_L
 	return buf;
 }
 
+const char *text_duration(int64_t seconds, char buf[static TEXT_TIME_LEN])
+{
+	int64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+
+	if (seconds < 0)
+		strcpy(buf, "-");
+	else if (minutes < 1)
+		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "s", seconds);
+	else if (hours < 1)
+		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "m%02" PRId64 "s", minutes, seconds % 60);
+	else if (days < 1)
+		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "h%02" PRId64 "m", hours, minutes % 60);
+	else
+		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "d%02" PRId64 "h", days, hours % 24);
+	return buf;
+}
+
+/* Four characters at most, three digits of which say something: 999, 1.23k, 12.3M, 123G. */
+const char *text_count(double n, char buf[static TEXT_COUNT_LEN])
+{
+	static const char units[] = " kMGTPE";
+	size_t unit = 0;
+
+	for (; n >= 999.5 && units[unit + 1]; unit++)
+		n /= 1000;
+	if (unit == 0)
+		snprintf(buf, TEXT_COUNT_LEN, "%.0f", n);
+	else
+		snprintf(buf, TEXT_COUNT_LEN, "%.*f%c",
+			 n < 9.995   ? 2
+			 : n < 99.95 ? 1
+				     : 0,
+			 n, units[unit]);
+	return buf;
+}
+
+const char *text_bytes(double n, char buf[static TEXT_COUNT_LEN])
+{
+	size_t len = strlen(text_count(n, buf));
+	char unit = len && buf[len - 1] > '9' ? buf[len - 1] : '\0';
+
+	if (unit)
+		snprintf(buf + len - 1, TEXT_COUNT_LEN - len + 1, " %cB", unit);
+	else
+		snprintf(buf + len, TEXT_COUNT_LEN - len, " B");
+	return buf;
+}
+
 static bool is_continuation(char c)
 {
 	return ((unsigned char)c & 0xc0) == 0x80;
@@ -122,42 +218,74 @@ size_t text_prefix(const char *s, size_t max)
 	return i;
 }
 
+/* RFC 3629: neither overlong, nor a surrogate, nor past U+10FFFF; 0 when it is none of it. */
+static size_t utf8_char(const uint8_t *p, size_t len, uint32_t *ret)
+{
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
+	uint32_t c;
+
+	if (!n || n > len)
+		return 0;
+	c = n == 1 ? *p : *p & (0x7f >> n);
+	for (size_t i = 1; i < n; i++) {
+		if (p[i] >> 6 != 2)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*ret = c;
+	return n;
+}
+
+/* Not: controls, line and paragraph separators, marks without a width and those that turn the
+ * direction of writing, and what is no character. */
+static bool is_printable(uint32_t c)
+{
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e)
+		return false;
+	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	    (c >= 0x2060 && c <= 0x206f))
+		return false;
+	return c != 0xfeff && !(c >= 0xfff0 && c <= 0xfffb) && (c & 0xfffe) != 0xfffe &&
+	       !(c >= 0xe0000 && c <= 0xe0fff);
+}
+
+size_t text_next(const void *s, size_t len, bool *ret_printable)
+{
+	uint32_t c = 0;
+	size_t n = utf8_char(s, len, &c);
+
+	*ret_printable = n && is_printable(c);
+	return n ? n : 1;
+}
+
 size_t text_printable_at(const unsigned char *s)
 {
-	static const uint32_t least[] = {0, 0x20, 0xa0, 0x800,
-					 0x10000}; /* C1 controls too are left out */
-	size_t n = *s < 0x80   ? 1
-		   : *s < 0xc0 ? 0
-		   : *s < 0xe0 ? 2
-		   : *s < 0xf0 ? 3
-		   : *s < 0xf8 ? 4
-			       : 0;
-	uint32_t c = n == 1 ? *s : *s & (0xff >> (n + 1));
+	bool printable;
+	size_t n = text_next(s, strnlen((const char *)s, 4), &printable);
 
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (n == 0 || c < least[n] || c == 0x7f || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	return n;
+	return printable ? n : 0;
 }
 
 void text_copy(char *buf, size_t size, const char *s)
 {
-	size_t used = 0, n;
+	size_t used = 0, left = strlen(s);
 
-	while (*s && used + 1 < size) {
-		n = text_printable_at((const unsigned char *)s);
-		if (n && used + n >= size)
+	while (left && used + 1 < size) {
+		bool printable;
+		size_t n = text_next(s, left, &printable);
+
+		if (printable && used + n >= size)
 			break;
-		if (n)
+		if (printable)
 			memcpy(buf + used, s, n);
 		else
 			buf[used] = '?';
-		used += n ? n : 1;
-		s += n ? n : 1;
+		used += printable ? n : 1;
+		s += n;
+		left -= n;
 	}
 	buf[used] = '\0';
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The words for BGP's numbers, as IANA has them, and a NOTIFICATION in one line. */
 #include "bgp.h"
+#include "text.h"
 #include "util.h"
 
 #define CODE_CEASE	     6
@@ -134,41 +135,6 @@ static void add_number(struct line *l, const char *what, unsigned n)
 	add_text(l, text);
 }
 
-/* Octets of the character at `p`, and the character; 0 when it is not UTF-8 (RFC 3629: neither
- * overlong, nor a surrogate, nor past U+10FFFF). */
-static size_t utf8_char(const uint8_t *p, size_t len, uint32_t *ret)
-{
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
-	uint32_t c;
-
-	if (!n || n > len)
-		return 0;
-	c = n == 1 ? *p : *p & (0x7f >> n);
-	for (size_t i = 1; i < n; i++) {
-		if (p[i] >> 6 != 2)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*ret = c;
-	return n;
-}
-
-/* What a terminal or a log could be fooled with: controls, line and paragraph separators, marks
- * without a width and those that turn the direction of writing. */
-static bool is_printable(uint32_t c)
-{
-	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e)
-		return false;
-	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2060 && c <= 0x206f))
-		return false;
-	return c != 0xfeff && !(c >= 0xfff0 && c <= 0xfffb) && (c & 0xfffe) != 0xfffe &&
-	       !(c >= 0xe0000 && c <= 0xe0fff);
-}
-
 /* RFC 9003: one octet of length, then UTF-8 that the other end's operator wrote. */
 static void add_communication(struct line *l, const uint8_t *data, size_t len)
 {
@@ -178,15 +144,13 @@ static void add_communication(struct line *l, const uint8_t *data, size_t len)
 		len = data[0] + 1;
 	add_text(l, ": ");
 	for (size_t at = 1, n; at < len; at += n) {
-		uint32_t c = 0;
+		bool is_printable;
 
-		n = utf8_char(data + at, len - at, &c);
-		if (n && is_printable(c))
+		n = text_next(data + at, len - at, &is_printable);
+		if (is_printable)
 			add(l, (const char *)data + at, n);
 		else
 			add(l, "?", 1);
-		if (!n)
-			n = 1;
 	}
 }
 
