@@ -24,6 +24,8 @@ SYSCONFDIR  ?= /etc
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/site-functions
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -80,6 +82,8 @@ bpf_cflags := -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-para
 lib_src   := $(wildcard lib/*.c)
 ctl_src   := $(wildcard shim/botlsctl.c shim/ctl_*.c)
 shim_src  := $(filter-out $(ctl_src),$(wildcard shim/*.c))
+# botlsctl doctor reads the configuration as botlsd does.
+ctl_use   := $(wildcard shim/config*.c) shim/credentials.c
 prov_src  := $(wildcard provision/*.c)
 bpf_src   := $(wildcard ebpf/*.bpf.c)
 unit_src  := $(wildcard tests/unit/test_*.c)
@@ -126,7 +130,7 @@ tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin)
 $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
 
-$(BUILD)/botlsctl: $(call in,obj,$(ctl_src)) $(BUILD)/obj/lib.a
+$(BUILD)/botlsctl: $(call in,obj,$(ctl_src) $(ctl_use)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
 
 # Only this one links libcurl: it stays out of the process that holds the keys.
@@ -300,7 +304,7 @@ format:	## formats all C files in place
 ##@ Installing
 .PHONY: install
 install: all	## PREFIX=/usr/local, DESTDIR=
-	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR)/examples)
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR)/examples $(BASHCOMPDIR) $(ZSHCOMPDIR))
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/botls $(DESTDIR)$(SYSCONFDIR)/botls/neighbors.d
 	install -m 0755 $(programs) scripts/botls-pki $(DESTDIR)$(SBINDIR)
 	for p in $(man_pages); do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${p##*.} $$p || exit 1; done
@@ -308,6 +312,8 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 		install -m 0644 $(BUILD)/$$u $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -m 0644 dist/botls.sysusers $(DESTDIR)$(SYSUSERSDIR)/botls.conf
 	install -m 0644 dist/botls.tmpfiles $(DESTDIR)$(TMPFILESDIR)/botls.conf
+	install -m 0644 dist/completion/botlsctl.bash $(DESTDIR)$(BASHCOMPDIR)/botlsctl
+	install -m 0644 dist/completion/_botlsctl $(DESTDIR)$(ZSHCOMPDIR)
 	install -m 0644 dist/botlsd.conf dist/provision.conf $(DESTDIR)$(DOCDIR)/examples
 	install -m 0644 README.md LICENSE $(DESTDIR)$(DOCDIR)
 
@@ -316,6 +322,7 @@ uninstall:	## removes what install put there; /etc/botls stays
 	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,botlsd botlsctl botls-provision botls-pki) $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(units)))
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/botls.conf $(DESTDIR)$(TMPFILESDIR)/botls.conf
 	for p in $(man_pages:docs/man/%=%); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/botlsctl $(DESTDIR)$(ZSHCOMPDIR)/_botlsctl
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 .PHONY: clean

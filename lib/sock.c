@@ -167,6 +167,30 @@ size_t sock_unacked(int fd)
 	return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? n : 0;
 }
 
+int sock_get_connection(int fd, struct sock_connection *ret)
+{
+	struct sock_connection c = {};
+	struct sockaddr_storage local, peer;
+	socklen_t local_len = sizeof(local), peer_len = sizeof(peer);
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
+	int r;
+
+	if (getsockname(fd, (struct sockaddr *)&local, &local_len) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	if ((r = addr_from_sockaddr(&local, &c.local, &c.local_port)) < 0 ||
+	    (r = addr_from_sockaddr(&peer, &c.peer, &c.peer_port)) < 0)
+		return r;
+	c.rtt_us = info.tcpi_rtt;
+	c.retransmits = info.tcpi_total_retrans;
+	c.mss = info.tcpi_snd_mss;
+	c.unacked = sock_unacked(fd);
+	*ret = c;
+	return 0;
+}
+
 int sock_bound(const struct addr *at, uint16_t port, int *ret_fd)
 {
 	struct sockaddr_storage ss;

@@ -41,6 +41,17 @@ int sock_error(int fd);
  * the connection is gone. */
 size_t sock_unacked(int fd);
 
+/* What the kernel says about a connection. -ENOTCONN: there is none. */
+struct sock_connection {
+	struct addr local, peer;
+	uint16_t local_port, peer_port;
+	uint32_t rtt_us;      /* smoothed; 0: not measured yet */
+	uint32_t retransmits; /* segments, since the beginning */
+	uint32_t mss;	      /* of what we send */
+	size_t unacked;	      /* sock_unacked() */
+};
+int sock_get_connection(int fd, struct sock_connection *ret);
+
 /* A TCP socket bound to `at` (an address of zeros: any) and `port`: non-blocking, close-on-exec,
  * SO_REUSEADDR, IPv6 without IPv4. The second one also listens. *ret_fd is the caller's. */
 int sock_bound(const struct addr *at, uint16_t port, int *ret_fd);

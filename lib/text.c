@@ -158,8 +158,10 @@ const char *text_duration(int64_t seconds, char buf[static TEXT_TIME_LEN])
 		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "m%02" PRId64 "s", minutes, seconds % 60);
 	else if (days < 1)
 		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "h%02" PRId64 "m", hours, minutes % 60);
-	else
+	else if (days < 100)
 		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "d%02" PRId64 "h", days, hours % 24);
+	else
+		snprintf(buf, TEXT_TIME_LEN, "%" PRId64 "d", days);
 	return buf;
 }
 
@@ -216,6 +218,43 @@ size_t text_prefix(const char *s, size_t max)
 		if (!is_continuation(s[i]) && n++ == max)
 			break;
 	return i;
+}
+
+/* Bytes of the next line of `s`, without the blanks that end it; at least one word. */
+static size_t next_line(const char *s, size_t room)
+{
+	size_t max = text_prefix(s, room), at = 0, end = 0;
+
+	if (!s[max])
+		return max;
+	while (s[at]) {
+		size_t word = at + strspn(s + at, " ");
+
+		word += strcspn(s + word, " ");
+		if (word > max && end)
+			break;
+		at = end = word;
+	}
+	return end;
+}
+
+void text_print_wrapped(enum text_style style, unsigned indent, unsigned width, const char *text)
+{
+	size_t room = width > indent ? width - indent : 0;
+
+	for (;;) {
+		size_t n = room ? next_line(text, room) : strlen(text), shown = n;
+
+		while (shown && text[shown - 1] == ' ')
+			shown--;
+		text_print_as(style, "%.*s", (int)shown, text);
+		text_print("\n");
+		text += n;
+		text += strspn(text, " ");
+		if (!*text)
+			return;
+		text_print("%*s", (int)indent, "");
+	}
 }
 
 /* RFC 3629: neither overlong, nor a surrogate, nor past U+10FFFF; 0 when it is none of it. */

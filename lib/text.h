@@ -35,6 +35,11 @@ void text_print_as(enum text_style style, const char *fmt, ...) PRINTF(2, 3);
 /* On standard error, after the program's name, with a newline. */
 void text_complain(const char *fmt, ...) PRINTF(1, 2);
 
+/* A text and a newline. What does not fit into `width` columns (0: no limit) goes on in the next
+ * line, `indent` columns from the left, where the first line begins already. Cut at blanks; a word
+ * that is too long stays whole. */
+void text_print_wrapped(enum text_style style, unsigned indent, unsigned width, const char *text);
+
 #define TEXT_TIME_LEN 64
 /* Times in seconds since the epoch, `now` too; "-" when unknown (0). All return buf.
  * "14:03:22" today, "2025-11-20" before. */
@@ -44,7 +49,7 @@ const char *text_time_long(int64_t t, char buf[static TEXT_TIME_LEN]);
 /* "2026-09-21 (in 304 days)", "2025-11-01 (EXPIRED 20 days ago)". */
 const char *text_time_expiry(int64_t t, int64_t now, char buf[static TEXT_TIME_LEN]);
 
-/* "41s", "12m41s", "3h05m", "12d03h"; "-" when negative. */
+/* "41s", "12m41s", "3h05m", "12d03h", "400d"; "-" when negative. */
 const char *text_duration(int64_t seconds, char buf[static TEXT_TIME_LEN]);
 
 #define TEXT_COUNT_LEN 16

@@ -431,7 +431,7 @@ int control_new_of(const struct control_parts *parts, struct config *config, con
 	c->gather_wait_ms = GATHER_WAIT_MS;
 	c->keep_steering = true; /* only a signal that asks for it opens what is closed */
 	c->generation = 1;
-	c->started = time(NULL);
+	c->started = c->loaded = time(NULL);
 	r = state_init(&c->now, config);
 	if (r == 0)
 		r = loop_new(&c->loop);

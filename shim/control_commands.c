@@ -248,6 +248,8 @@ static void answer_show(struct gather *g)
 	jv_set_int(o, "pid", getpid());
 	jv_set_int(o, "started", c->started);
 	jv_set_uint(o, "generation", c->generation);
+	jv_set_int(o, "loaded", c->loaded);
+	jv_set_string(o, "configuration", c->now.config->path);
 	jv_set_string(o, "steering", steering_name(c->steering));
 	jv_set_string(o, "log_level", log_level_name(log_get_level()));
 	for (size_t w = 0; w < jv_size(g->workers); w++)

@@ -55,7 +55,7 @@ struct control {
 	struct gather *gathers;
 	uint32_t last_id;
 	uint64_t generation;
-	int64_t started;
+	int64_t started, loaded; /* the configuration: at the start, or by the last reload */
 	uint64_t apply_wait_ms, gather_wait_ms; /* for the answers of workers */
 	bool keep_steering, steer_again;
 };

@@ -284,6 +284,7 @@ static void commit(struct reload *r)
 	c->now = r->next;
 	r->next = (struct state){};
 	c->generation++;
+	c->loaded = time(NULL);
 	if (old.config->log_level != c->now.config->log_level)
 		adopt_globals(c->now.config);
 	now = steering_listeners(c->steering, &n_now);

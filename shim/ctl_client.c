@@ -16,15 +16,18 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* 0, -ETIMEDOUT, or -errno. */
-static int wait_for(int fd, short events, int64_t deadline)
+/* 0, -ETIMEDOUT, -ECANCELED, or -errno. */
+static int wait_for(const struct ctl *c, int fd, short events, int64_t deadline)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
 	for (;;) {
 		int64_t left = deadline - now_ms();
-		int r = left > 0 ? poll(&p, 1, left) : 0;
+		int r;
 
+		if (c->interrupted && *c->interrupted)
+			return -ECANCELED;
+		r = left > 0 ? poll(&p, 1, left) : 0;
 		if (r > 0)
 			return 0;
 		if (r == 0)
@@ -50,44 +53,74 @@ static int open_socket(const char *path)
 	return TAKE_FD(fd);
 }
 
-static void explain(const char *path, int error)
+static void explain(const char *path, int error, struct errtext *e)
 {
 	switch (error) {
 	case -ENOENT:
-		text_complain(
+		errtext_set(
+			e, 0,
 			"no control socket at %s: is botlsd running ('systemctl status botlsd')? "
 			"Does its configuration name another control-socket (then: -s SOCKET)?",
 			path);
 		break;
 	case -ECONNREFUSED:
-		text_complain(
+		errtext_set(
+			e, 0,
 			"nobody answers at %s: botlsd has stopped; see 'systemctl status botlsd'",
 			path);
 		break;
 	case -EACCES:
 	case -EPERM:
-		text_complain("not allowed to use %s: be root, or a member of the control-group of "
-			      "botlsd.conf",
-			      path);
+		errtext_set(e, 0,
+			    "not allowed to use %s: be root, or a member of the control-group of "
+			    "botlsd.conf",
+			    path);
+		break;
+	case -ENAMETOOLONG:
+		errtext_set(e, 0,
+			    "-s %.100s...: the path is too long for a socket (107 characters)",
+			    path);
+		break;
+	case -ENOTSOCK:
+	case -EPROTOTYPE:
+		errtext_set(e, 0,
+			    "%s is not botlsd's control socket: see control-socket in botlsd.conf",
+			    path);
 		break;
 	case -EAGAIN:
-		text_complain("botlsd does not take connections at %s: it is busy or hangs", path);
+		errtext_set(e, 0,
+			    "botlsd does not take connections at %s: it is busy or hangs; its log "
+			    "says more ('journalctl -u botlsd')",
+			    path);
 		break;
 	case -ETIMEDOUT:
-		text_complain("no answer from botlsd within %d seconds (%s)", CTL_ANSWER_TIMEOUT,
-			      path);
+		errtext_set(e, 0,
+			    "no answer from botlsd within %d seconds (%s): it is busy or hangs; "
+			    "its log says more ('journalctl -u botlsd')",
+			    CTL_ANSWER_TIMEOUT, path);
 		break;
 	case -EPIPE:
 	case -ECONNRESET:
-		text_complain(
-			"botlsd closed the connection without an answer (%s); its log says why",
-			path);
+		errtext_set(e, 0,
+			    "botlsd closed the connection without an answer (%s); its log says why "
+			    "('journalctl -u botlsd')",
+			    path);
 		break;
-	default: text_complain("%s: %s", path, strerror(-error)); break;
+	case -EMSGSIZE:
+		errtext_set(e, 0,
+			    "botlsd's answer is longer than %zu MiB: ask for one neighbor "
+			    "('botlsctl show neighbor ADDRESS')",
+			    JV_TEXT_MAX >> 20);
+		break;
+	case -ENOMEM: errtext_set(e, 0, "out of memory: this router is short of it"); break;
+	case -ECANCELED: errtext_set(e, 0, "interrupted"); break;
+	default:
+		errtext_set(e, 0, "%s: %s: is this botlsd's control socket (-s SOCKET)?", path,
+			    strerror(-error));
 	}
 }
 
-static int send_all(int fd, const char *data, size_t len, int64_t deadline)
+static int send_all(const struct ctl *c, int fd, const char *data, size_t len, int64_t deadline)
 {
 	while (len) {
 		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
@@ -103,7 +136,7 @@ static int send_all(int fd, const char *data, size_t len, int64_t deadline)
 			return 0;
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
-		r = wait_for(fd, POLLOUT, deadline);
+		r = wait_for(c, fd, POLLOUT, deadline);
 		if (r < 0)
 			return r;
 	}
@@ -111,7 +144,8 @@ static int send_all(int fd, const char *data, size_t len, int64_t deadline)
 }
 
 /* Reads up to the first newline. *ret_line is the caller's to free. */
-static int receive_line(int fd, int64_t deadline, char **ret_line, size_t *ret_len)
+static int receive_line(const struct ctl *c, int fd, int64_t deadline, char **ret_line,
+			size_t *ret_len)
 {
 	_cleanup_free_ char *buf = NULL;
 	size_t len = 0, size = 0;
@@ -132,7 +166,7 @@ static int receive_line(int fd, int64_t deadline, char **ret_line, size_t *ret_l
 				return -ENOMEM;
 			buf = bigger;
 		}
-		r = wait_for(fd, POLLIN, deadline);
+		r = wait_for(c, fd, POLLIN, deadline);
 		if (r < 0)
 			return r;
 		n = recv(fd, buf + len, size - len, 0);
@@ -153,7 +187,7 @@ static int receive_line(int fd, int64_t deadline, char **ret_line, size_t *ret_l
 }
 
 /* One connection, one question. -EPROTO: an answer came that is not JSON, *e says so. */
-static int exchange(const char *path, const struct jv *request, struct jv **ret_answer,
+static int exchange(const struct ctl *c, const struct jv *request, struct jv **ret_answer,
 		    struct errtext *e)
 {
 	int64_t deadline = now_ms() + CTL_ANSWER_TIMEOUT * 1000;
@@ -165,13 +199,13 @@ static int exchange(const char *path, const struct jv *request, struct jv **ret_
 	question = jv_dump_line(request, &len);
 	if (!question)
 		return -ENOMEM;
-	fd = open_socket(path);
+	fd = open_socket(c->socket);
 	if (fd < 0)
 		return fd;
-	r = send_all(fd, question, len, deadline);
+	r = send_all(c, fd, question, len, deadline);
 	if (r < 0)
 		return r;
-	r = receive_line(fd, deadline, &line, &len);
+	r = receive_line(c, fd, deadline, &line, &len);
 	if (r < 0)
 		return r;
 	r = jv_parse(line, len, ret_answer, e);
@@ -191,11 +225,15 @@ struct jv *ctl_request(const char *command, const char *key, const char *value)
 	return TAKE(request);
 }
 
+#define NOT_UNDERSTOOD                                                                             \
+	"botlsd's answer is not understood: %.120s (this is botlsctl " BOTLS_VERSION               \
+	", 'botlsctl show' tells botlsd's version)"
+
 enum ctl_exit ctl_understood(const struct errtext *problem)
 {
 	if (!problem->text[0])
 		return CTL_OK;
-	text_complain("botlsd's answer is not understood: %s", problem->text);
+	text_complain(NOT_UNDERSTOOD, problem->text);
 	return CTL_UNREACHABLE;
 }
 
@@ -215,47 +253,76 @@ static void print_refusal(const struct jv_cursor *answer)
 		text_complain("%s", hint);
 }
 
-static enum ctl_exit print_json(const struct jv *answer)
+enum ctl_exit ctl_print_json(const struct jv *answer)
 {
-	_cleanup_free_ char *text = jv_dump_pretty(answer, NULL);
+	_cleanup_free_ char *text = answer ? jv_dump_pretty(answer, NULL) : NULL;
 
 	if (!text) {
-		text_complain("out of memory");
+		text_complain("out of memory: this router is short of it");
 		return CTL_UNREACHABLE;
 	}
 	fputs(text, stdout);
 	return CTL_OK;
 }
 
-enum ctl_exit ctl_ask(const struct ctl *c, struct jv *request, struct jv **ret_answer)
+/* "ok" is there, and is true or false. */
+static bool has_ok(const struct jv *answer, struct errtext *problem)
 {
-	_cleanup_jv_ struct jv *mine = request, *answer = NULL;
-	struct errtext e = {}, problem;
-	struct jv_cursor at;
-	enum ctl_exit code;
-	bool ok;
-	int r;
+	struct jv_cursor at = jv_enter(answer, problem);
 
-	r = mine ? exchange(c->socket, mine, &answer, &e) : -ENOMEM;
-	if (r == -EPROTO)
-		return ctl_understood(&e);
-	if (r < 0) {
-		explain(c->socket, r);
-		return CTL_UNREACHABLE;
-	}
-	at = jv_enter(answer, &problem);
-	ok = jv_read_bool(&at, "ok", false);
+	jv_read_bool(&at, "ok", false);
 	if (!jv_bad(&at) && !jv_get(answer, "ok"))
 		jv_complain(&at, "ok", "missing");
-	code = ctl_understood(&problem);
-	if (code)
-		return code;
-	if (c->json)
-		code = print_json(answer);
-	else if (!ok)
-		print_refusal(&at);
-	if (code || !ok)
-		return code ? code : CTL_NO;
+	return !jv_bad(&at);
+}
+
+enum ctl_exit ctl_fetch(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			struct errtext *e)
+{
+	_cleanup_jv_ struct jv *mine = request, *answer = NULL;
+	struct errtext problem = {};
+	int r = mine ? exchange(c, mine, &answer, &problem) : -ENOMEM;
+
+	if (r < 0 && r != -EPROTO) {
+		explain(c->socket, r, e);
+		return CTL_UNREACHABLE;
+	}
+	if (r == -EPROTO || !has_ok(answer, &problem)) {
+		errtext_set(e, 0, NOT_UNDERSTOOD, problem.text);
+		return CTL_UNREACHABLE;
+	}
 	*ret_answer = TAKE(answer);
 	return CTL_OK;
+}
+
+enum ctl_exit ctl_get(const struct ctl *c, struct jv *request, struct jv **ret_answer)
+{
+	_cleanup_jv_ struct jv *answer = NULL;
+	struct errtext e, problem;
+	struct jv_cursor at;
+	enum ctl_exit code = ctl_fetch(c, request, &answer, &e);
+
+	if (code) {
+		text_complain("%s", e.text);
+		return code;
+	}
+	if (jv_get_bool(answer, "ok", false)) {
+		*ret_answer = TAKE(answer);
+		return CTL_OK;
+	}
+	at = jv_enter(answer, &problem);
+	code = c->json ? ctl_print_json(answer) : (print_refusal(&at), CTL_OK);
+	return code ? code : CTL_NO;
+}
+
+enum ctl_exit ctl_ask(const struct ctl *c, struct jv *request, struct jv **ret_answer)
+{
+	_cleanup_jv_ struct jv *answer = NULL;
+	enum ctl_exit code = ctl_get(c, request, &answer);
+
+	if (code == CTL_OK && c->json)
+		code = ctl_print_json(answer);
+	if (code == CTL_OK)
+		*ret_answer = TAKE(answer);
+	return code;
 }

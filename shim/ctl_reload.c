@@ -30,8 +30,10 @@ static void print_item(const struct jv_cursor *item)
 
 	if (jv_bad(item))
 		return;
-	text_print("  %c %s%s%s%s\n", sign, name, changed[0] ? ": " : "", changed,
-		   resets ? "  ** RESETS THE SESSION **" : "");
+	text_print("  %c %s%s%s", sign, name, changed[0] ? ": " : "", changed);
+	if (resets)
+		text_print_as(TEXT_BAD, "  ** RESETS THE SESSION **");
+	text_print("\n");
 }
 
 static void print_totals(const struct ctl *c, const struct jv_cursor *at)

@@ -18,6 +18,7 @@ static int add_items(struct table *t, const struct jv_cursor *items)
 
 		if (r < 0)
 			return r;
+		table_style(t, 2, strcmp(cells[2], "ok") == 0 ? TEXT_GOOD : TEXT_BAD);
 		wrong += strcmp(cells[2], "ok") != 0;
 	}
 	return wrong;
@@ -25,15 +26,18 @@ static int add_items(struct table *t, const struct jv_cursor *items)
 
 static void print_counters(const struct jv_cursor *counters)
 {
-	size_t width = 0;
+	size_t width = 0, digits = 0;
 
-	for (struct jv_iter it = {}; jv_next(counters->value, &it);)
-		if (strlen(it.key) > width)
-			width = strlen(it.key);
+	for (struct jv_iter it = {}; jv_next(counters->value, &it);) {
+		size_t n = snprintf(NULL, 0, "%" PRId64, jv_read_int(counters, it.key, 0));
+
+		width = strlen(it.key) > width ? strlen(it.key) : width;
+		digits = n > digits ? n : digits;
+	}
 	if (width)
 		text_print("\nCounters\n");
 	for (struct jv_iter it = {}; jv_next(counters->value, &it);)
-		text_print("  %-*s  %" PRId64 "\n", (int)width, it.key,
+		text_print("  %-*s  %*" PRId64 "\n", (int)width, it.key, (int)digits,
 			   jv_read_int(counters, it.key, 0));
 }
 
@@ -47,7 +51,7 @@ static enum ctl_exit print_steering(const struct jv_cursor *at)
 	int wrong = table ? add_items(table, &items) : -1;
 
 	if (wrong < 0) {
-		text_complain("out of memory");
+		text_complain("out of memory: this router is short of it");
 		return CTL_UNREACHABLE;
 	}
 	text_print("Steering by %s\n\n", jv_read_string(at, "mechanism", "?"));
@@ -56,9 +60,12 @@ static enum ctl_exit print_steering(const struct jv_cursor *at)
 	if (agrees)
 		text_print("\nThe kernel agrees: %zu objects.\n", jv_size(items.value));
 	else
-		text_print("\nTHE KERNEL DOES NOT AGREE: %d of %zu objects are not as they should "
-			   "be.\n",
-			   wrong, jv_size(items.value));
+		text_print_as(TEXT_BAD,
+			      "\nTHE KERNEL DOES NOT AGREE: %d of %zu objects are not as they "
+			      "should be.\n"
+			      "botlsd puts them back within a minute; if they stay so, its log "
+			      "says why.\n",
+			      wrong, jv_size(items.value));
 	return agrees ? CTL_OK : CTL_NO;
 }
 

@@ -209,7 +209,7 @@ void guard_free(struct guard *g)
 	cleanup_close(&g->cgroup_fd);
 	cleanup_close(&g->table_fd);
 	guard_bpf__destroy(g->bpf);
-	table_free(g->table);
+	steering_table_free(g->table);
 	free(g);
 }
 
@@ -288,7 +288,7 @@ int guard_stage(struct guard *g, const struct steering_entry *entries, size_t n,
 	if (!staged)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	staged->settling_fd = staged->final_fd = -1;
-	r = table_new(entries, n, &staged->table, e);
+	r = steering_table_new(entries, n, &staged->table, e);
 	if (r == 0)
 		r = stage_table(g, staged, e);
 	if (r < 0)
@@ -303,7 +303,7 @@ void guard_staged_free(struct guard_staged *staged)
 		return;
 	cleanup_close(&staged->settling_fd);
 	cleanup_close(&staged->final_fd);
-	table_free(staged->table);
+	steering_table_free(staged->table);
 	free(staged);
 }
 
@@ -351,7 +351,7 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 	}
 	if (r < 0)
 		return errtext_set(e, r, "put the neighbor table in force: %s", strerror(-r));
-	table_free(g->table);
+	steering_table_free(g->table);
 	g->table = TAKE(staged->table);
 	end_clear_sockets(g->table, e);
 	return 0;

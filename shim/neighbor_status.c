@@ -120,6 +120,39 @@ static struct jv *ao_config_json(const struct ao_config *ao)
 	return r ? (jv_free(o), NULL) : o;
 }
 
+static struct jv *leg_json(const struct session_leg *leg)
+{
+	const struct sock_connection *tcp = &leg->tcp;
+	struct jv *o = jv_object_new();
+	char text[ADDR_STRLEN];
+	int r = jv_set_string(o, "local", addr_format(&tcp->local, text));
+
+	r |= jv_set_uint(o, "local_port", tcp->local_port);
+	r |= jv_set_string(o, "peer", addr_format(&tcp->peer, text));
+	r |= jv_set_uint(o, "peer_port", tcp->peer_port);
+	if (tcp->rtt_us)
+		r |= jv_set_uint(o, "rtt_us", tcp->rtt_us);
+	r |= jv_set_uint(o, "retransmits", tcp->retransmits);
+	r |= jv_set_uint(o, "mss", tcp->mss);
+	r |= jv_set_uint(o, "unacked", tcp->unacked);
+	r |= jv_set_uint(o, "blocked_ms", leg->blocked_ms);
+	return r ? (jv_free(o), NULL) : o;
+}
+
+static int set_legs(struct jv *o, const struct session *s)
+{
+	struct session_legs legs;
+	int r;
+
+	session_get_legs(s, &legs);
+	r = jv_set_uint(o, "buffered", legs.buffered);
+	if (legs.inner.is_there)
+		r |= jv_set(o, "inner", leg_json(&legs.inner));
+	if (legs.outer.is_there)
+		r |= jv_set(o, "outer", leg_json(&legs.outer));
+	return r;
+}
+
 static struct jv *session_json(struct session *s, unsigned worker)
 {
 	struct jv *o = jv_object_new();
@@ -141,6 +174,7 @@ static struct jv *session_json(struct session *s, unsigned worker)
 	r |= jv_set_string(o, "local", addr_format(i.own, text));
 	r |= jv_set_uint(o, "local_port", i.own_port);
 	r |= jv_set_string(o, "transport", i.state == SESSION_CLEAR ? "clear" : "tls");
+	r |= set_legs(o, s);
 	if (i.has_tls)
 		r |= jv_set(o, "tls", tls_json(&i.tls));
 	if (i.has_ao)

@@ -550,6 +550,23 @@ void session_get_info(struct session *s, struct session_info *ret)
 	}
 }
 
+static void get_leg(const struct session *s, enum relay_side side, int fd, struct session_leg *ret)
+{
+	struct transport *t = s->relay ? relay_transport(s->relay, side) : NULL;
+
+	*ret = (struct session_leg){};
+	ret->is_there = sock_get_connection(t ? t->fd : fd, &ret->tcp) == 0;
+	if (t)
+		ret->blocked_ms = relay_blocked_ms(s->relay, side);
+}
+
+void session_get_legs(const struct session *s, struct session_legs *ret)
+{
+	get_leg(s, RELAY_INNER, s->inner_fd, &ret->inner);
+	get_leg(s, RELAY_OUTER, s->outer_fd, &ret->outer);
+	ret->buffered = s->relay ? relay_buffered(s->relay) : 0;
+}
+
 enum session_state session_state(const struct session *s)
 {
 	return s->state;

@@ -19,6 +19,7 @@
 #include "bgp.h"
 #include "config.h"
 #include "loop.h"
+#include "sock.h"
 #include "tcp_ao.h"
 #include "tls.h"
 
@@ -103,6 +104,19 @@ struct session_info {
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);
+
+/* One of the two connections; the kernel is asked, which is for a status and not for every event.
+ */
+struct session_leg {
+	bool is_there;
+	struct sock_connection tcp;
+	uint64_t blocked_ms; /* for how long it has not taken what waits for it; 0: nothing waits */
+};
+struct session_legs {
+	struct session_leg inner, outer;
+	size_t buffered; /* bytes that wait in the relay, both directions */
+};
+void session_get_legs(const struct session *s, struct session_legs *ret);
 enum session_state session_state(const struct session *s);
 enum session_bgp session_bgp(const struct session *s);
 enum session_direction session_direction(const struct session *s);

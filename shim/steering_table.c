@@ -115,12 +115,13 @@ static struct table *table_alloc(size_t n)
 	return calloc(1, sizeof(struct table) + n * sizeof(struct table_row));
 }
 
-void table_free(struct table *t)
+void steering_table_free(struct table *t)
 {
 	free(t);
 }
 
-int table_new(const struct steering_entry *entries, size_t n, struct table **ret, struct errtext *e)
+int steering_table_new(const struct steering_entry *entries, size_t n, struct table **ret,
+		       struct errtext *e)
 {
 	_cleanup_table_ struct table *t = NULL;
 	bool any_linklocal = false;

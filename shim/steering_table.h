@@ -23,14 +23,14 @@ void botls_addr_from(const struct addr *a, union botls_addr *ret);
 
 /* A protected link-local neighbor is also closed on the interfaces that are still to come: its own
  * may be made anew. */
-int table_new(const struct steering_entry *entries, size_t n, struct table **ret,
-	      struct errtext *e);
+int steering_table_new(const struct steering_entry *entries, size_t n, struct table **ret,
+		       struct errtext *e);
 /* What a map holds. */
 int table_read(int trie_fd, struct table **ret, struct errtext *e);
-void table_free(struct table *t);
+void steering_table_free(struct table *t);
 static inline void cleanup_table(struct table **t)
 {
-	table_free(*t);
+	steering_table_free(*t);
 }
 #define _cleanup_table_ __attribute__((cleanup(cleanup_table)))
 

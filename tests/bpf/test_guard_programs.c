@@ -179,13 +179,13 @@ static void set_entries(const struct steering_entry *entries, size_t n)
 	struct table *t;
 	uint32_t zero = 0;
 
-	assert_int_equal(table_new(entries, n, &t, NULL), 0);
+	assert_int_equal(steering_table_new(entries, n, &t, NULL), 0);
 	if (trie >= 0)
 		close(trie);
 	assert_int_equal(table_write(t, NULL, NULL, &trie, NULL), 0);
 	assert_int_equal(
 		bpf_map_update_elem(bpf_map__fd(bpf->maps.neighbors), &zero, &trie, BPF_ANY), 0);
-	table_free(t);
+	steering_table_free(t);
 }
 
 static void set_standard(void)

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOTLSCTL = ROOT / os.environ.get("BUILD", "build") / "botlsctl"
 THEN = 1577934245  # 2020-01-02 03:04:05 UTC
 DAY = 86400
+AGO = f"{(int(time.time()) - THEN) // DAY}d"  # how botlsctl says it
 
 
 class Server:
@@ -101,7 +102,7 @@ def session(**more):
 
 
 def show(*neighbors, **more):
-    return {"ok": True, "version": "0.1.0", "pid": 42, "started": THEN, "generation": 3, "steering": "cgroup",
+    return {"ok": True, "version": "0.1.0", "pid": 42, "started": THEN, "loaded": THEN, "generation": 3, "steering": "cgroup",
             "log_level": "info", "workers": [{"id": 0, "pid": 43, "started": THEN, "restarts": 0, "sessions": 1,
                                               "handshakes": 0}], "neighbors": list(neighbors), **more}
 
@@ -123,16 +124,16 @@ def test_show(ctl, server):
     out = ctl("show", answer=show(UP, NOTIFIED, OFF, CLEAR, HELD, unknown_sources={
         "count": 3, "last": "198.51.100.7", "last_time": THEN})).stdout
     assert server.requests == [{"command": "show"}]
-    assert out == """\
-botlsd 0.1.0, process 42, started 2020-01-02 03:04:05, 1 worker
-Configuration 3, steering by cgroup
+    assert out == f"""\
+botlsd 0.1.0, process 42, running for {AGO}, 1 worker
+Configuration 3 of 2020-01-02 03:04:05, steering by cgroup
 
-Neighbor     Mode       State  BGP          Since       Info
-192.0.2.2    required   up     established  2020-01-02  AS64500 CN=r2.example...
-192.0.2.7    required   idle   idle         2020-01-02  Cease/Administrative ...
-192.0.2.8    off        off    idle         2020-01-02  not yet
-192.0.2.9    preferred  clear  established  2020-01-02  CLEAR TEXT AS64509
-2001:db8::5  required   held   idle         2020-01-02  untrusted: self-signe...
+Neighbor     Mode       State  BGP            For  Info
+192.0.2.2    required   up     established  {AGO}  AS64500 CN=r2.example.net,...
+192.0.2.7    required   idle   idle         {AGO}  Cease/Administrative Shutd...
+192.0.2.8    off        off    idle         {AGO}  not yet
+192.0.2.9    preferred  clear  established  {AGO}  CLEAR TEXT AS64509
+2001:db8::5  required   held   idle         {AGO}  untrusted: self-signed cer...
 
 5 neighbors: 1 up, 1 clear, 1 held, 1 idle, 1 off
 Unknown sources: 3, last 198.51.100.7, 2020-01-02
@@ -144,10 +145,10 @@ def test_show_long_name_has_its_own_line(ctl):
     out = ctl("show", answer=show(neighbor(name, "connecting", mode="preferred", bgp="established"), UP)).stdout
     table = out.splitlines()[3:7]
     assert table == [
-        "Neighbor         Mode       State       BGP          Since       Info",
+        "Neighbor              Mode       State       BGP            For  Info",
         name,
-        "                 preferred  connecting  established  2020-01-02",
-        "192.0.2.2        required   up          established  2020-01-02  AS64500 CN=r...",
+        f"                      preferred  connecting  established  {AGO}",
+        f"192.0.2.2             required   up          established  {AGO}  AS64500 CN=r...",
     ]
 
 
@@ -183,20 +184,43 @@ def test_show_restarts(ctl):
     assert "Worker 0 had to be restarted 2 times" in ctl("show", answer=answer).stdout
 
 
-def test_since_today_is_a_time(ctl):
-    for _ in range(2):  # a second time when midnight comes in between
-        now = int(time.time())
-        out = ctl("show", answer=show(dict(UP, since=now))).stdout
-        if time.gmtime(now)[2] == time.gmtime()[2]:
-            break
-    assert time.strftime("%H:%M:%S  AS64500", time.gmtime(now)) in out
+def test_wide_terminals_get_more(ctl):
+    out = ctl("show", width=140, answer=show(UP, HELD)).stdout
+    assert out.splitlines()[3:6] == [
+        "Neighbor        AS  Mode      State  BGP            For  MsgRcvd  MsgSent     Rcvd     Sent  Info",
+        f"192.0.2.2    64500  required  up     established  {AGO}        6        6  1.23 kB  1.23 kB  CN=r2.example.net,O=Example",
+        f"2001:db8::5      -  required  held   idle         {AGO}        -        -        -        -  "
+        "untrusted: self-signed certificate in certif..."]
+    assert all(len(line) <= 140 for line in out.splitlines())
+    assert "  AS  Mode" in ctl("show", width=100).stdout
+
+
+@pytest.mark.parametrize("words, names", [
+    (["state", "held"], ["2001:db8::5"]),
+    (["st", "u"], ["192.0.2.2"]),
+    (["state", "not-up"], ["192.0.2.7", "192.0.2.9", "2001:db8::5"]),
+    (["mode", "preferred"], ["192.0.2.9"]),
+    (["state", "up", "mode", "preferred"], []),
+])
+def test_filters(ctl, words, names):
+    answer = show(UP, NOTIFIED, OFF, CLEAR, HELD)
+    out = ctl("show", *words, answer=answer).stdout
+    assert [line.split()[0] for line in out.splitlines()[4:] if AGO in line] == names
+    assert f"\n{len(names)} shown of 5 neighbors: 1 up, 1 clear" in out
+    assert [n["name"] for n in json.loads(ctl("show", *words, "--json", answer=answer).stdout)["neighbors"]] == names
+
+
+def test_since_is_a_duration(ctl):
+    for seconds, text in ((0, "[01]s"), (75, "1m1[56]s"), (3 * 3600 + 300, "3h05m"), (2 * DAY, "2d00h")):
+        out = ctl("show", answer=show(dict(UP, since=int(time.time()) - seconds))).stdout
+        assert re.search(f"established +{text}  AS64500", out), out
 
 
 def test_local_time(tmp_path, server):
     server.answer = show(UP)
     out = subprocess.run([BOTLSCTL, "-s", tmp_path / "control", "show"], env={"TZ": "XYZ-5"}, text=True,
                          stdout=subprocess.PIPE, timeout=30, check=True).stdout
-    assert "started 2020-01-02 08:04:05" in out
+    assert "Configuration 3 of 2020-01-02 08:04:05" in out
 
 
 def test_show_neighbor(ctl, server):
@@ -215,7 +239,7 @@ def test_show_neighbor(ctl, server):
     ours = time.strftime("%Y-%m-%d", time.gmtime(full["certificate_expires"]))
     assert out == f"""\
 Neighbor 192.0.2.2 (transit)
-  State             up since 2020-01-02 03:04:05
+  State             up for {AGO}, since 2020-01-02 03:04:05
   BGP               established
   Mode              required, role both
   Local address     192.0.2.1
@@ -225,7 +249,7 @@ Neighbor 192.0.2.2 (transit)
   Counters          sessions 4, established 3
 
 Session 17, our daemon connected, worker 0
-  State             up since 2020-01-02 03:04:05
+  State             up for {AGO}, since 2020-01-02 03:04:05
   BGP               established, established since 2020-01-02 03:04:07
   Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
   TLS
@@ -242,15 +266,15 @@ Session 17, our daemon connected, worker 0
     OPEN            AS 64500, identifier 192.0.2.2, hold time 90 s, role peer
     Capabilities    multiprotocol, route-refresh, 4-octet-as, 73
     Messages        open 1, update 2, keepalive 3
-    Bytes           1234
+    Bytes           1234 (1.23 kB)
   BGP out, from our daemon
     OPEN            AS 64501, identifier 192.0.2.1, hold time 90 s, role peer
     Capabilities    multiprotocol, route-refresh, 4-octet-as, 73
     Messages        open 1, update 2, keepalive 3
-    Bytes           1234
+    Bytes           1234 (1.23 kB)
 
 Session 18, the neighbor connected, worker 1
-  State             handshake since 2020-01-02 03:04:05
+  State             handshake for {AGO}, since 2020-01-02 03:04:05
   BGP               connect
   Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
 
@@ -258,12 +282,14 @@ Failures
   By reason         untrusted 3, expired 1
   Last              2020-01-02 03:04:05, we connected
                     untrusted: self-signed certificate in certificate chain
-  What to do        the certificate of the neighbor does not lead to our 'ca': compare its issuer with that file, \
-and that the neighbor sends its intermediate certificates
+  What to do        the certificate of the neighbor does not lead to our 'ca':
+                    compare its issuer with that file, and that the neighbor
+                    sends its intermediate certificates
 
 Last NOTIFICATION
   When              2020-01-02 03:04:05, from the neighbor
-  What              Cease/Administrative Shutdown: maintenance (code 6, subcode 2)
+  What              Cease/Administrative Shutdown: maintenance (code 6, subcode
+                    2)
 """
 
 
@@ -279,13 +305,69 @@ def test_tcp_ao_is_shown(ctl):
     counts = {"good": 21, "bad": 2, "key_not_found": 3, "required": 4}
     configured = {"algorithm": "hmac-sha1-96", "send_id": 7, "recv_id": 255, "options": False, "listener": counts}
     one = dict(UP, tcp_ao=configured, sessions=[session(tcp_ao={"send_id": 7, "recv_id": 255, **counts})])
-    out = ctl("show", "neighbor", "192.0.2.2", answer=show(one)).stdout
+    out = ctl("show", "neighbor", "192.0.2.2", answer=show(one), width=0).stdout
     assert "TCP-AO            hmac-sha1-96, SendID 7, RecvID 255, TCP options not covered\n" in out
     assert "At our port       21 good, 2 bad; of all neighbors 3 of an unknown id, 4 without TCP-AO\n" in out
     assert "  TCP-AO\n    Key in use      SendID 7, RecvID 255\n" \
            "    Segments        21 good, 2 bad; 3 of an unknown id, 4 without TCP-AO\n" in out
     del configured["listener"]
     assert "At our port" not in ctl("show", "neighbor", "192.0.2.2", answer=show(one)).stdout
+
+
+LEGS = {"buffered": 4096,
+        "outer": {"local": "192.0.2.1", "local_port": 40001, "peer": "192.0.2.2", "peer_port": 8179, "rtt_us": 1234,
+                  "retransmits": 2, "mss": 1448, "unacked": 19, "blocked_ms": 1500},
+        "inner": {"local": "192.0.2.2", "local_port": 179, "peer": "192.0.2.1", "peer_port": 179, "retransmits": 0,
+                  "mss": 65483, "unacked": 0, "blocked_ms": 0}}
+
+
+def test_show_session(ctl, server):
+    answer = show(dict(UP, sessions=[session(**LEGS), session(id=18, direction="in")]), dict(CLEAR, sessions=[
+        session(id=17, worker=1, transport="clear", state="clear", tls=None)]))
+    out = ctl("show", "session", answer=answer).stdout
+    assert server.requests == [{"command": "show"}]
+    assert out == f"""\
+Neighbor   ID  Dir  State  BGP            For     Rcvd     Sent  TLS
+192.0.2.2  17  out  up     established  {AGO}  1.23 kB  1.23 kB  TLSv1.3
+192.0.2.2  18  in   up     established  {AGO}  1.23 kB  1.23 kB  TLSv1.3
+192.0.2.9  17  out  clear  established  {AGO}  1.23 kB  1.23 kB  CLEAR
+
+3 sessions
+"""
+    out = ctl("show", "session", "17").stdout
+    assert f"""\
+Session 17 of 192.0.2.2, our daemon connected, worker 0
+  State             up for {AGO}, since 2020-01-02 03:04:05
+  BGP               established, established since 2020-01-02 03:04:07
+  Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
+  Buffered          4096 bytes wait in botlsd
+  Outer connection, with the neighbor
+    TCP             192.0.2.1 port 40001 to 192.0.2.2 port 8179
+    Round trip      1.234 ms
+    Retransmits     2 segments; MSS 1448
+    Unacknowledged  19 bytes
+    BLOCKED         for 1.5 s it has not taken what waits for it
+  Inner connection, with our daemon (as the neighbor)
+    TCP             192.0.2.2 port 179 to 192.0.2.1 port 179
+    Retransmits     0 segments; MSS 65483
+    Unacknowledged  0 bytes
+  TLS
+    Version         TLSv1.3,""" in out
+    assert "\n\nSession 17 of 192.0.2.9, our daemon connected, worker 1\n" in out
+    assert "Session 18" not in out
+    assert [(s["neighbor"], s["id"]) for s in json.loads(ctl("show", "session", "17", "-j").stdout)["sessions"]] == [
+        ("192.0.2.2", 17), ("192.0.2.9", 17)]
+    assert len(json.loads(ctl("show", "session", "-j").stdout)["sessions"]) == 3
+
+
+def test_show_session_of_a_neighbor(ctl, server):
+    out = ctl("show", "session", "192.0.2.2", answer=show(UP)).stdout
+    assert server.requests == [{"command": "show", "neighbor": "192.0.2.2"}]
+    assert out.startswith("Session 17 of 192.0.2.2, our daemon")
+    assert "no session 5; 'botlsctl show session' lists them" in ctl("show", "session", "5", code=1).stderr
+    assert json.loads(ctl("show", "session", "5", "-j", code=1).stdout) == {"ok": True, "sessions": []}
+    assert "has no session; 'botlsctl show neighbor" in ctl("show", "session", "2001:db8::5", answer=show(HELD),
+                                                            code=1).stderr
 
 
 def test_framing_error_is_shown(ctl):
@@ -334,7 +416,7 @@ neighbor  192.0.2.2  ok     own 192.0.2.1 -> port 979
 
 Counters
   connects_steered  12
-  guard_in          0
+  guard_in           0
 
 The kernel agrees: 2 objects.
 """
@@ -433,6 +515,14 @@ def test_short_commands(ctl, server):
     (["frob"], "unknown command 'frob'"),
     ([""], "unknown command ''"),
     (["show", "neighbor"], "usage: botlsctl show [neighbor ADDRESS]"),
+    (["show", "state", "loud"], "a state is one of up, clear, handshake, connecting, held, idle, off, error, not-up"),
+    (["show", "mode"], "usage: botlsctl show"),
+    (["show", "session", "99999999999999999999"], "there is no such number"),
+    (["watch", "session"], "usage: botlsctl watch"),
+    (["watch", "-i", "0"], "--interval 0: seconds from 0.1 to 3600"),
+    (["watch", "--count", "x"], "--count x: a number"),
+    (["show", "--count", "3"], "show has no --interval and --count"),
+    (["show", "--color", "blue"], "--color blue: it is one of auto, always, never"),
     (["show", "neighbor", "x"], "'x' is not an IPv4 or IPv6 address"),
     (["show", "frob", "192.0.2.2"], "unknown argument 'frob'"),
     (["show", "neighbor", "fe80::1"], "name its interface"),

@@ -82,15 +82,49 @@ static void test_colors(void **state)
 	text_set_color(false);
 }
 
+static void assert_wrapped(unsigned indent, unsigned width, const char *text, const char *expected)
+{
+	_cleanup_free_ char *buf = NULL;
+	size_t len;
+	FILE *f = open_memstream(&buf, &len);
+
+	assert_non_null(f);
+	text_set_output(f);
+	text_print_wrapped(TEXT_PLAIN, indent, width, text);
+	text_set_output(NULL);
+	fclose(f);
+	assert_string_equal(buf, expected);
+}
+
+static void test_wrapped(void **state)
+{
+	(void)state;
+	assert_wrapped(2, 0, "one two three", "one two three\n");
+	assert_wrapped(2, 9, "one two three", "one two\n  three\n");
+	assert_wrapped(2, 8, "one two three", "one\n  two\n  three\n");
+	assert_wrapped(2, 6, "one toolong three", "one\n  toolong\n  three\n");
+	assert_wrapped(2, 12, "one two   ", "one two\n");
+	assert_wrapped(0, 3, "\u00e4\u00e4\u00e4 b", "\u00e4\u00e4\u00e4\nb\n");
+	assert_wrapped(4, 3, "one two", "one two\n");
+	assert_wrapped(2, 9, "", "\n");
+}
+
 static void test_durations(void **state)
 {
 	static const struct {
 		int64_t seconds;
 		const char *text;
 	} cases[] = {
-		{-1, "-"},	   {0, "0s"},	     {59, "59s"},
-		{60, "1m00s"},	   {3599, "59m59s"}, {3600, "1h00m"},
-		{86399, "23h59m"}, {86400, "1d00h"}, {400LL * 86400 + 7200, "400d02h"},
+		{-1, "-"},
+		{0, "0s"},
+		{59, "59s"},
+		{60, "1m00s"},
+		{3599, "59m59s"},
+		{3600, "1h00m"},
+		{86399, "23h59m"},
+		{86400, "1d00h"},
+		{99LL * 86400 + 7200, "99d02h"},
+		{400LL * 86400 + 7200, "400d"},
 	};
 	char buf[TEXT_TIME_LEN];
 
@@ -138,9 +172,10 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_copy),	  cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_marks),	  cmocka_unit_test(test_colors),
-		cmocka_unit_test(test_durations), cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_copy),	cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_marks),	cmocka_unit_test(test_colors),
+		cmocka_unit_test(test_wrapped), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
