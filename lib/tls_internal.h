@@ -11,6 +11,7 @@
  *	tls_pem.c	PEM text to OpenSSL objects
  *	tls_reason.c	errors and alerts in words
  *	tls_digest.c	SHA-256, of anything
+ *	tls_inspect.c	what is wrong with a file, before a connection finds out
  */
 #ifndef BOTLS_TLS_INTERNAL_H
 #define BOTLS_TLS_INTERNAL_H

@@ -547,9 +547,9 @@ def test_help_and_version():
     for arguments in (["help"], ["-h"], ["--help"]):
         result = run(*arguments)
         assert result.returncode == 0
-        for command in ("show", "steering", "reload", "reset", "log", "version"):
+        for command in ("show", "watch", "doctor", "steering", "reload", "reset", "log", "version"):
             assert f"\n  {command} " in result.stdout
-        assert all(len(line) <= 96 for line in result.stdout.splitlines())
+        assert all(len(line) <= 80 for line in result.stdout.splitlines())
     version = re.search(r'BOTLS_VERSION "(.*)"', (ROOT / "include/botls/botls.h").read_text())[1]
     assert run("version").stdout == run("-V").stdout == f"botlsctl {version}\n"
     assert json.loads(run("--json", "version").stdout) == {"version": version}
