@@ -18,6 +18,8 @@ static const int crashing[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 
 static struct termios saved;
 static bool has_keys; /* standard input is a terminal, and *saved is what it was */
+static char keys[64]; /* typed, from `keys_at` on not looked at */
+static size_t keys_at, keys_len;
 static volatile sig_atomic_t is_open, end_signal, is_resized, is_stopping;
 
 static int write_all(const char *s, size_t len)
@@ -108,6 +110,7 @@ int screen_open(void)
 		return -ENOTTY;
 	has_keys = tcgetattr(STDIN_FILENO, &saved) == 0;
 	end_signal = is_resized = is_stopping = false;
+	keys_at = keys_len = 0;
 	if (!is_registered && atexit(leave) != 0)
 		return -ENOMEM;
 	is_registered = true;
@@ -198,31 +201,47 @@ int screen_draw(const char *text, unsigned head, unsigned *first)
 	return write_all(page, len);
 }
 
-/* What the terminal sent: one key, of which an arrow is three bytes; others are nothing. */
-static enum screen_event read_key(void)
+/* One key, of which an arrow is three bytes; others are nothing. Returns its length. */
+static size_t decode_key(const char *s, size_t len, enum screen_event *ret)
 {
-	char key[8];
-	ssize_t n = read(STDIN_FILENO, key, sizeof(key));
+	*ret = SCREEN_TIMEOUT;
+	if (len >= 3 && s[0] == '\033' && (s[1] == '[' || s[1] == 'O')) {
+		if (s[2] == 'A')
+			*ret = SCREEN_UP;
+		if (s[2] == 'B')
+			*ret = SCREEN_DOWN;
+		return 3;
+	}
+	switch (*s) {
+	case 'q':
+	case 'Q':
+	case 3: *ret = SCREEN_QUIT; break; /* Ctrl-C on a terminal that makes no signal of it */
+	case 'k': *ret = SCREEN_UP; break;
+	case 'j':
+	case ' ': *ret = SCREEN_DOWN; break;
+	}
+	return 1;
+}
+
+/* The next of the keys that were typed and say something. */
+static enum screen_event next_key(void)
+{
+	enum screen_event key = SCREEN_TIMEOUT;
+
+	while (keys_at < keys_len && key == SCREEN_TIMEOUT)
+		keys_at += decode_key(keys + keys_at, keys_len - keys_at, &key);
+	return key;
+}
+
+static enum screen_event read_keys(void)
+{
+	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
 
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
 		return SCREEN_GONE;
-	if (n == 3 && key[0] == '\033' && (key[1] == '[' || key[1] == 'O')) {
-		if (key[2] == 'A')
-			return SCREEN_UP;
-		if (key[2] == 'B')
-			return SCREEN_DOWN;
-	}
-	for (ssize_t i = 0; i < n; i++) {
-		switch (key[i]) {
-		case 'q':
-		case 'Q':
-		case 3: return SCREEN_QUIT; /* Ctrl-C on a terminal that makes no signal of it */
-		case 'k': return SCREEN_UP;
-		case 'j':
-		case ' ': return SCREEN_DOWN;
-		}
-	}
-	return SCREEN_TIMEOUT;
+	keys_at = 0;
+	keys_len = n > 0 ? n : 0;
+	return next_key();
 }
 
 static int64_t now_ms(void)
@@ -258,6 +277,7 @@ static void stop(void)
 	leave();
 	raise(SIGSTOP);
 	enter();
+	is_resized = true; /* nothing of the page is left */
 }
 
 enum screen_event screen_wait(unsigned ms)
@@ -267,23 +287,22 @@ enum screen_event screen_wait(unsigned ms)
 	for (;;) {
 		int64_t left = deadline - now_ms();
 		enum screen_event key;
-		int r;
 
 		if (end_signal)
 			return end_signal == SIGINT ? SCREEN_QUIT : SCREEN_GONE;
 		if (is_stopping)
 			stop();
-		else if (!is_resized && left <= 0)
-			return SCREEN_TIMEOUT;
-		else if (!is_resized) {
-			r = wait_once(left);
-			key = r > 0 ? read_key() : SCREEN_TIMEOUT;
-			if (key != SCREEN_TIMEOUT)
-				return key;
-			continue;
+		if (is_resized) {
+			is_resized = false;
+			return SCREEN_RESIZED;
 		}
-		is_resized = false;
-		return SCREEN_RESIZED;
+		key = next_key();
+		if (key == SCREEN_TIMEOUT && left <= 0)
+			return SCREEN_TIMEOUT;
+		if (key == SCREEN_TIMEOUT && wait_once(left) > 0)
+			key = read_keys();
+		if (key != SCREEN_TIMEOUT)
+			return key;
 	}
 }
 

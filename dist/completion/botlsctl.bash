@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Completion of botlsctl for bash. botlsctl itself knows what may come next.
 
 _botlsctl()
 {
-	local word before=("${COMP_WORDS[@]:1:COMP_CWORD-1}") prefix=${COMP_WORDS[COMP_CWORD]}
+	local line=${COMP_LINE:0:COMP_POINT} prefix='' word colons=''
+	local -a words
 
-	# The colons of an address end a word for readline: the parts of one are put together again.
-	if declare -F _get_comp_words_by_ref > /dev/null; then
-		local words cword cur
-		_get_comp_words_by_ref -n : cur words cword
-		before=("${words[@]:1:cword-1}") prefix=$cur
+	# Not COMP_WORDS: for readline the colons of an IPv6 address end words.
+	read -ra words <<< "$line"
+	if [[ $line != *[[:space:]] ]]; then
+		prefix=${words[-1]}
+		unset 'words[-1]'
+	fi
+	if [[ $COMP_WORDBREAKS == *:* && $prefix == *:* ]]; then
+		colons=${prefix%:*}:
 	fi
 	COMPREPLY=()
 	while IFS= read -r word; do
@@ -17,11 +22,8 @@ _botlsctl()
 			compopt -o default 2> /dev/null
 			return
 		fi
-		COMPREPLY+=("$word")
-	done < <("${COMP_WORDS[0]}" complete "${before[@]}" "$prefix" 2> /dev/null)
-	if declare -F __ltrim_colon_completions > /dev/null; then
-		__ltrim_colon_completions "$prefix"
-	fi
+		COMPREPLY+=("${word#"$colons"}")
+	done < <("${words[0]}" complete "${words[@]:1}" "$prefix" 2> /dev/null)
 }
 
 complete -F _botlsctl botlsctl
