@@ -47,7 +47,7 @@ comma    := ,
 pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf libseccomp
 prov_pkgs := $(pkgs) libcurl
 # What these make needs no library, or installs them first.
-ifneq ($(filter-out help clean test demo demo-peering format lint-format check-includes lint-shell lint-man uninstall,\
+ifneq ($(filter-out help clean deb test demo demo-peering format lint-format check-includes lint-shell lint-man uninstall,\
 	$(or $(MAKECMDGOALS),all)),)
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(prov_pkgs) 2>/dev/null)
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(pkgs))
@@ -95,6 +95,8 @@ tool_src  := $(wildcard tests/netns/*.c)
 prod_src  := $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
 all_src   := $(prod_src) $(unit_src) $(bpft_src) $(help_src) $(bench_src) $(tool_src)
 units     := $(wildcard dist/*.service dist/*.timer)
+guides    := $(wildcard docs/*.md)
+examples  := dist/botlsd.conf dist/provision.conf $(wildcard dist/grafana/* dist/prometheus/*)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
@@ -306,6 +308,7 @@ format:	## formats all C files in place
 install: all	## PREFIX=/usr/local, DESTDIR=
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR)/examples $(BASHCOMPDIR) $(ZSHCOMPDIR))
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/botls $(DESTDIR)$(SYSCONFDIR)/botls/neighbors.d
+	install -d -m 0700 $(DESTDIR)$(SYSCONFDIR)/botls/tls
 	install -m 0755 $(programs) scripts/botls-pki $(DESTDIR)$(SBINDIR)
 	for p in $(man_pages); do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${p##*.} $$p || exit 1; done
 	for u in $(notdir $(units)); do sed 's|/usr/sbin/|$(SBINDIR)/|g' dist/$$u > $(BUILD)/$$u && \
@@ -314,8 +317,8 @@ install: all	## PREFIX=/usr/local, DESTDIR=
 	install -m 0644 dist/botls.tmpfiles $(DESTDIR)$(TMPFILESDIR)/botls.conf
 	install -m 0644 dist/completion/botlsctl.bash $(DESTDIR)$(BASHCOMPDIR)/botlsctl
 	install -m 0644 dist/completion/_botlsctl $(DESTDIR)$(ZSHCOMPDIR)
-	install -m 0644 dist/botlsd.conf dist/provision.conf $(DESTDIR)$(DOCDIR)/examples
-	install -m 0644 README.md LICENSE $(DESTDIR)$(DOCDIR)
+	install -m 0644 $(examples) $(DESTDIR)$(DOCDIR)/examples
+	install -m 0644 README.md LICENSE $(guides) $(DESTDIR)$(DOCDIR)
 
 .PHONY: uninstall
 uninstall:	## removes what install put there; /etc/botls stays
@@ -324,6 +327,10 @@ uninstall:	## removes what install put there; /etc/botls stays
 	for p in $(man_pages:docs/man/%=%); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/botlsctl $(DESTDIR)$(ZSHCOMPDIR)/_botlsctl
 	rm -rf $(DESTDIR)$(DOCDIR)
+
+.PHONY: deb
+deb:	## Debian packages, in $(BUILD)/deb; the tree is not touched
+	$(Q)scripts/deb --build $(BUILD)
 
 .PHONY: clean
 clean:	## removes $(BUILD)
