@@ -34,7 +34,7 @@ class Container:
         self.router = router
         self.folder = router.subfolder("container", "root")
         self.own_cgroups = own_cgroups
-        self.cgroup = _cgroup2() / f"botls-{os.getpid()}-{router.lab.number}"
+        self.cgroup = _cgroup2() / f"botls-{os.getpid()}-{router.lab.number}-{router.name}"
         self.log_path = self.folder / "console"
         self.outer = None
         self.pid = None
@@ -43,14 +43,18 @@ class Container:
         router.daemons.append(self)
 
     def put(self, source, path):
-        target = self.folder / "files" / path
+        """Once it runs, as it would be copied by hand."""
+        target = self._place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
 
     def write(self, path, text):
-        target = self.folder / "files" / path
+        target = self._place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+    def _place(self, path):
+        return self.path(path) if self.pid else self.folder / "files" / path
 
     def boot(self):
         masked = self.folder / "files/etc/systemd/system"
@@ -126,17 +130,23 @@ class Unit(Botlsd):
         super().__init__(router, neighbors, None, **{"user": None, "control-socket": None, "steering": None,
                                                         **options})
         self.container = Container(router, own_cgroups)
-        self.options.update(certificate="tls/own.pem", key="tls/own.key", ca="tls/ca.pem")
-        files = identity.options()
-        self.container.put(files["certificate"], "etc/botls/tls/own.pem")
-        self.container.put(files["key"], "etc/botls/tls/own.key")
-        self.container.put(files["ca"], "etc/botls/tls/ca.pem")
+        self.identity = identity
+        self.put_files()
+        if drop_in:
+            self.container.write("etc/systemd/system/botlsd.service.d/test.conf", f"[Service]\n{drop_in}\n")
+
+    def put_files(self):
+        """Before the container is booted."""
+        self.put_identity()
         self.container.put(BOTLSD, "usr/sbin/botlsd")
         self.container.put(BOTLSCTL, "usr/sbin/botlsctl")
         for name, path in FROM_DIST.items():
             self.container.put(REPOSITORY / "dist" / name, path)
-        if drop_in:
-            self.container.write("etc/systemd/system/botlsd.service.d/test.conf", f"[Service]\n{drop_in}\n")
+
+    def put_identity(self):
+        self.options.update(certificate="tls/own.pem", key="tls/own.key", ca="tls/ca.pem")
+        for option, source in self.identity.options().items():
+            self.container.put(source, f"etc/botls/{self.options[option]}")
 
     def boot(self):
         self.container.boot()
