@@ -300,6 +300,7 @@ static enum tls_want set_write_failure(struct tls *t, int error)
 	int r;
 
 	t->is_write_broken = true;
+	t->write_error = error;
 	tls_out_discard(&t->out);
 	if (error == ECONNRESET || error == EPIPE) {
 		ERR_clear_error();
@@ -328,8 +329,18 @@ static void try_to_flush(struct tls *t)
 
 	if (r < 0 && r != -EAGAIN) {
 		t->is_write_broken = true;
+		t->write_error = -r;
 		tls_out_discard(&t->out);
 	}
+}
+
+/* Nothing can be written. Found while flushing, it had no failure of its own yet: what can still be
+ * read may say more. */
+static enum tls_want write_refused(struct tls *t)
+{
+	if (t->is_write_broken)
+		set_system_failure(t, t->write_error);
+	return TLS_FAILED;
 }
 
 enum tls_want tls_handshake(struct tls *t)
@@ -340,7 +351,7 @@ enum tls_want tls_handshake(struct tls *t)
 	if (t->is_established)
 		return TLS_DONE;
 	if (t->is_broken || t->is_write_broken)
-		return TLS_FAILED;
+		return write_refused(t);
 	if (!t->first_bytes_seen && check_first_bytes(t) == TLS_FAILED)
 		return TLS_FAILED;
 	ERR_clear_error();
@@ -426,7 +437,7 @@ enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_
 	int r;
 
 	if (!t->is_established || t->is_broken || t->is_write_broken || t->is_closing)
-		return TLS_FAILED;
+		return write_refused(t);
 	if (!t->written) {
 		ERR_clear_error();
 		if (key_update_is_due(t))
@@ -452,7 +463,7 @@ enum tls_want tls_close_notify(struct tls *t)
 	int r;
 
 	if (!t->is_established || t->is_broken || t->is_write_broken)
-		return TLS_FAILED;
+		return write_refused(t);
 	if (!t->is_closing) {
 		ERR_clear_error();
 		errno = 0;

@@ -72,6 +72,7 @@ struct tls {
 	bool has_read;	      /* application data came: the peer had accepted us */
 	bool is_broken;	      /* nothing works any more */
 	bool is_write_broken; /* reading may still bring what the peer sent before */
+	int write_error;      /* errno of that */
 	bool is_closing;      /* close_notify is in `out` or sent */
 	bool was_truncated;
 

@@ -599,6 +599,30 @@ static void test_key_update_flood_into_a_full_socket(void **state)
 	pair_close(&p);
 }
 
+/* The answer to a KeyUpdate finds nobody: what is written next fails with a reason. */
+static void test_write_after_a_lost_answer(void **state)
+{
+	const char *text;
+	struct pair p;
+	char buf[8];
+	size_t n;
+
+	(void)state;
+	open_raw_client(&p, TLS1_3_VERSION);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(SSL_key_update(p.raw[TLS_CLIENT], SSL_KEY_UPDATE_REQUESTED), 1);
+		SSL_do_handshake(p.raw[TLS_CLIENT]);
+	}
+	close(p.fd[TLS_CLIENT]);
+	p.fd[TLS_CLIENT] = -1;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(tls_read(p.t[TLS_SERVER], buf, sizeof(buf), &n), TLS_WANT_READ);
+	assert_int_equal(tls_write(p.t[TLS_SERVER], "x", 1, &n), TLS_FAILED);
+	assert_int_equal(tls_failure(p.t[TLS_SERVER], &text), TLS_REASON_RESET);
+	assert_non_null(strstr(text, "reset the connection"));
+	pair_close(&p);
+}
+
 /* Unread bytes would make close() send RST, which may overtake our alert. */
 static void test_refusal_ends_with_fin(void **state)
 {
@@ -666,6 +690,7 @@ int main(void)
 		cmocka_unit_test(test_alert_in_a_session),
 		cmocka_unit_test(test_key_update_flood_is_bounded),
 		cmocka_unit_test(test_key_update_flood_into_a_full_socket),
+		cmocka_unit_test(test_write_after_a_lost_answer),
 		cmocka_unit_test(test_refusal_ends_with_fin),
 		cmocka_unit_test(test_peek),
 	};
