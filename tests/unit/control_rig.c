@@ -187,7 +187,10 @@ static const struct control_parts parts = {
 
 void crig_reply(struct fake_worker *w, uint32_t type, uint32_t id, const void *payload, size_t len)
 {
-	assert_int_equal(ipc_send(w->ipc, type, id, payload, len, -1), 0);
+	int r = ipc_send(w->ipc, type, id, payload, len, -1);
+
+	/* Control may have given it up by now. */
+	assert_true(r == 0 || r == -EPIPE);
 }
 
 void crig_reply_text(struct fake_worker *w, uint32_t type, uint32_t id, const char *text)

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a worker that was taken over can say to control: a whole control process (tests/unit/
+ * control_rig.h) with the input in the worker's place, and clients of the control socket beside it.
+ *
+ * Checked: a descriptor that control hands out leads to a configured neighbor; only `preferred`
+ * neighbors are ever opened; every client is answered; no descriptor stays behind; and control
+ * still runs and shows its neighbors when the worker has said its last word.
+ */
+#include "control_rig.h"
+
+#include "log.h"
+#include "scripted_clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sanitizer/common_interface_defs.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			dprintf(real_stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,            \
+				#condition);                                                       \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+#define STEPS_MAX   120
+#define CLIENTS_MAX 8
+#define PATIENCE    2000 /* turns for a process to come or to go */
+#define ANSWER_S    40	 /* no client waits longer */
+
+static struct rig *rig;
+static int real_stderr, no_stderr;
+static const uint8_t *script;
+static size_t script_left;
+static int clients[CLIENTS_MAX];
+static size_t n_clients;
+static size_t n_fds;
+
+static uint8_t next(void)
+{
+	if (!script_left)
+		return 0;
+	script_left--;
+	return *script++;
+}
+
+static const uint8_t *next_bytes(size_t len)
+{
+	const uint8_t *at = script;
+
+	if (len > script_left)
+		len = script_left;
+	script += len;
+	script_left -= len;
+	return at;
+}
+
+static struct fake_worker *worker(void)
+{
+	return &rig->workers[0];
+}
+
+/* ---- what the worker says ---- */
+
+static void say(uint32_t type, uint32_t id, const void *payload, size_t len)
+{
+	if (worker()->ipc)
+		ipc_send(worker()->ipc, type, id, payload, len, -1);
+}
+
+/* The id that control waits for, mostly. */
+static uint32_t some_id(uint8_t how, uint32_t type)
+{
+	const struct rig_message *m = crig_last(worker(), type);
+
+	return how & 0x10 || !m ? how >> 5 : m->id;
+}
+
+static void say_anything(uint8_t how)
+{
+	static const uint32_t types[] = {MSG_APPLIED,	 MSG_WANT_OUTER, MSG_WANT_INNER,
+					 MSG_RESET_DONE, MSG_STATUS,	 MSG_STATUS_END,
+					 MSG_PONG,	 MSG_FALLBACK};
+	uint8_t type = next();
+	size_t len = next() << 1;
+	const uint8_t *payload;
+
+	if (len > script_left)
+		len = script_left;
+	payload = next_bytes(len);
+	say(type < 0xc0 ? types[type % ARRAY_SIZE(types)] : type,
+	    some_id(how, type & 1 ? MSG_QUERY : MSG_RESET), payload, len);
+}
+
+static void say_want(uint8_t how)
+{
+	static const char *const names[] = {"127.0.0.2",    "127.0.0.3", "127.0.0.4",
+					    "127.0.7.0/24", "::2",	 "127.0.0.9"};
+	struct message_want m = {.clear = how >> 7};
+	uint8_t own = next(), peer = next(), at = next();
+
+	strcpy(m.neighbor, names[own % ARRAY_SIZE(names)]);
+	m.own = (struct addr){.family = AF_INET, .prefixlen = 32, .bytes = {127, 0, 0, 1}};
+	m.peer = (struct addr){.family = AF_INET,
+			       .prefixlen = 32,
+			       .bytes = {127, 0, peer & 0x80 ? 7 : 0, peer & 0x7f}};
+	if (own & 0x80)
+		m.own.family = m.peer.family = AF_INET6;
+	/* anywhere in it, and often nowhere */
+	((uint8_t *)&m)[at * sizeof(m) / 256] ^= next();
+	say(how & 0x10 ? MSG_WANT_OUTER : MSG_WANT_INNER, 7, &m, sizeof(m));
+}
+
+static void say_fallback(uint8_t how)
+{
+	struct message_fallback m = {.allow_clear = how >> 4};
+	size_t len = next() & 63;
+
+	if (how & 0x80)
+		memcpy(m.neighbor, next_bytes(len), len < script_left ? len : 0);
+	else
+		strcpy(m.neighbor, len & 1 ? "127.0.0.3" : "127.0.0.2");
+	say(MSG_FALLBACK, 0, &m, sizeof(m));
+}
+
+/* A status as it should be, with the script's own words in it. */
+static void say_status(uint8_t how)
+{
+	size_t len = next() << 1;
+	const uint8_t *payload;
+	char text[1024];
+	int n;
+
+	if (len > script_left)
+		len = script_left;
+	payload = next_bytes(len);
+	n = snprintf(text, sizeof(text),
+		     "{\"name\":\"127.0.0.%u\",\"state\":\"up\",\"failures\":{},\"counters\":{},"
+		     "\"sessions\":["
+		     "%.*s]}",
+		     how >> 6 & 2 ? 2 : 3, (int)len, payload);
+	say(MSG_STATUS, some_id(how, MSG_QUERY), text, n);
+}
+
+/* Past the framing of lib/ipc.c. */
+static void say_raw(uint8_t how)
+{
+	size_t len = how >> 4;
+
+	if (worker()->ipc && len <= script_left)
+		send(worker()->fd, next_bytes(len), len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* ---- what others do meanwhile ---- */
+
+static void ask(uint8_t how)
+{
+	static const char *const requests[] = {
+		"{\"command\":\"show\"}",
+		"{\"command\":\"show\",\"neighbor\":\"127.0.0.3\"}",
+		"{\"command\":\"reset\",\"neighbor\":\"127.0.0.2\"}",
+		"{\"command\":\"reload\"}",
+		"{\"command\":\"reload\",\"dry_run\":true}",
+		"{\"command\":\"steering\"}",
+	};
+
+	if (n_clients == CLIENTS_MAX)
+		return;
+	clients[n_clients] = crig_dial(rig);
+	crig_say(clients[n_clients++], "%s", requests[(how >> 4) % ARRAY_SIZE(requests)]);
+}
+
+static void turn(void)
+{
+	CHECK(loop_turn(rig->c->loop, false) == 0);
+}
+
+static void step(uint8_t op)
+{
+	switch (op & 15) {
+	case 0:
+	case 1: say_anything(op); break;
+	case 2:
+	case 3: say_want(op); break;
+	case 4: say_fallback(op); break;
+	case 5:
+	case 6: say_status(op); break;
+	case 7: say(MSG_STATUS_END, some_id(op, MSG_QUERY), "{}", 2); break;
+	case 8: say_raw(op); break;
+	case 9:
+	case 10: ask(op); break;
+	case 11: scripted_clock_forward(1 + (op >> 4) * 700); break;
+	case 12: worker()->answer = (op >> 4) % 3; break; /* of batches: takes, refuses, silent */
+	case 13: rig->steering.apply_error = op & 0x10 ? -EIO : 0; break;
+	case 14:
+	case 15: turn(); break;
+	}
+}
+
+/* ---- what must be so ---- */
+
+static bool is_neighbor(const struct addr *a)
+{
+	for (size_t i = 0; i < rig->c->now.config->n_neighbors; i++) {
+		const struct neighbor_config *n = &rig->c->now.config->neighbors[i];
+
+		if (n->mode != MODE_OFF && addr_contains(&n->address, a))
+			return true;
+	}
+	return false;
+}
+
+static void check_socket(const struct rig_message *m)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr peer;
+	uint16_t port;
+
+	CHECK(m->len == sizeof(struct message_socket));
+	if (m->fd < 0)
+		return;
+	/* In clear, or refused meanwhile: it leads nowhere. */
+	if (getpeername(m->fd, (struct sockaddr *)&ss, &len) < 0)
+		return;
+	if (ss.ss_family == AF_UNIX) {
+		CHECK(is_neighbor(&rig->steering.peer));
+		return;
+	}
+	CHECK(addr_from_sockaddr(&ss, &peer, &port) == 0);
+	CHECK(is_neighbor(&peer) && port == rig->tls_port);
+}
+
+static void check_messages(void)
+{
+	struct fake_worker *w = worker();
+
+	for (size_t i = 0; i < w->n_messages; i++) {
+		if (w->messages[i].type == MSG_SOCKET)
+			check_socket(&w->messages[i]);
+		cleanup_close(&w->messages[i].fd);
+	}
+	free(TAKE(w->messages));
+	w->n_messages = 0;
+}
+
+static void check_peers(void)
+{
+	for (size_t i = 0; i < rig->c->now.config->n_neighbors; i++)
+		CHECK(!rig->c->now.peers[i].allow_clear ||
+		      rig->c->now.config->neighbors[i].mode == MODE_PREFERRED);
+}
+
+/* Takes what is there; true when the answer is whole, and what an answer should be. */
+static bool has_answer(int fd, bool must_be_ok)
+{
+	static char line[1 << 20];
+	ssize_t n = recv(fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+	_cleanup_jv_ struct jv *v = NULL;
+
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	CHECK(n > 0);
+	if (line[n - 1] != '\n')
+		return false;
+	CHECK(jv_parse(line, n, &v, NULL) == 0);
+	CHECK(jv_get_bool(v, "ok", true) == jv_get_bool(v, "ok", false));
+	CHECK(!must_be_ok || jv_get_bool(v, "ok", false));
+	CHECK(!must_be_ok || jv_size(jv_get(v, "neighbors")) == rig->c->now.config->n_neighbors);
+	return true;
+}
+
+static void wait_answer(int fd, bool must_be_ok)
+{
+	for (int s = 0; !has_answer(fd, must_be_ok); s++) {
+		CHECK(s < ANSWER_S);
+		scripted_clock_forward(1000);
+		turn();
+		turn();
+	}
+	close(fd);
+}
+
+/* One that control gave up is gone, and another one has its configuration. */
+static void wait_worker(void)
+{
+	struct child *child = rig->c->children[0];
+
+	for (int i = 0; !child_pid(child) || !worker()->ipc || !worker()->n_batches; i++) {
+		CHECK(i < PATIENCE);
+		scripted_clock_forward(100);
+		usleep(500);
+		turn();
+	}
+}
+
+/* Without pipes: those are libFuzzer's, towards its symbolizer. */
+static size_t count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	const struct dirent *e;
+	char target[64] = {};
+	size_t n = 0;
+
+	CHECK(d);
+	while ((e = readdir(d)))
+		if (readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1) > 0)
+			n += strncmp(target, "pipe:", 5) != 0;
+	closedir(d);
+	return n;
+}
+
+static void settle(void)
+{
+	int fd;
+
+	for (size_t i = 0; i < n_clients; i++)
+		wait_answer(clients[i], false);
+	n_clients = 0;
+	wait_worker();
+	check_messages();
+	check_peers();
+	crig_notified(rig);
+	worker()->answer = RIG_TAKES;
+	rig->steering.apply_error = 0;
+	worker()->by_hand = false;
+	fd = crig_dial(rig);
+	crig_say(fd, "{\"command\":\"show\"}");
+	wait_answer(fd, true);
+	worker()->by_hand = true;
+	/* As it was before, for the next input. */
+	for (size_t i = 0; i < rig->c->now.config->n_neighbors; i++)
+		rig->c->now.peers[i].clear_votes = rig->c->now.peers[i].allow_clear = 0;
+	for (size_t i = 0; i < rig->c->tls.n; i++)
+		while ((fd = accept4(rig->c->tls.fds[i], NULL, NULL, SOCK_CLOEXEC)) >= 0)
+			close(fd);
+	cleanup_close(&rig->steering.inner_peer);
+	rig->steering.inner_peer = -1;
+	for (int i = 0; i < 8; i++)
+		turn();
+	check_messages();
+}
+
+static void clean_up(void)
+{
+	void *state = rig;
+
+	crig_teardown(&state);
+	crig_group_teardown(&state);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	void *state = NULL;
+
+	(void)argc;
+	(void)argv;
+	crig_group_setup(&state);
+	crig_setup(&state);
+	rig = state;
+	/* The rig keeps the log; here it goes nowhere, and sanitizers write past it. */
+	real_stderr = rig->real_stderr;
+	no_stderr = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	__sanitizer_set_report_fd((void *)(intptr_t)real_stderr);
+	dup2(no_stderr, STDERR_FILENO);
+	crig_write(rig, "workers = 1\n"
+			"neighbor \"127.0.0.2\" { }\n"
+			"neighbor \"127.0.0.3\" { mode = preferred }\n"
+			"neighbor \"127.0.0.4\" { mode = off }\n"
+			"neighbor \"127.0.7.0/24\" { }\n"
+			"neighbor \"::2\" { local-address = \"::1\" }\n");
+	crig_start(rig);
+	worker()->by_hand = true;
+	atexit(clean_up);
+	settle();
+	n_fds = count_fds();
+	dup2(real_stderr, STDERR_FILENO);
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	script = data;
+	script_left = size;
+	dup2(no_stderr, STDERR_FILENO);
+	for (int i = 0; i < STEPS_MAX && script_left; i++)
+		step(next());
+	settle();
+	/* Of processes and connections that have just gone some last a turn longer. */
+	for (int i = 0; count_fds() > n_fds; i++) {
+		CHECK(i < PATIENCE);
+		scripted_clock_forward(100);
+		turn();
+	}
+	dup2(real_stderr, STDERR_FILENO);
+	return 0;
+}
