@@ -113,7 +113,7 @@ bpft_bin := $(bpft_src:%.c=$(BUILD)/%)
 san_bin  := $(unit_src:%.c=$(BUILD)/san/%)
 replay_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/san/replay/%)
 fuzz_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/fuzz/%)
-bench_bin := $(bench_src:%.c=$(BUILD)/%)
+bench_bin := $(if $(bench_src),$(BUILD)/bench/load)
 tool_bin  := $(tool_src:%.c=$(BUILD)/%)
 unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
 bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
@@ -127,7 +127,7 @@ all: $(programs)	## the programs (the default)
 everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
 
 .PHONY: tests
-tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin)
+tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin) $(bench_bin)
 
 $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
@@ -182,7 +182,10 @@ $(replay_bin): $(BUILD)/san/replay/%: $(BUILD)/san/tests/fuzz/%.o $(BUILD)/san/t
 $(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(call archives_of,fuzz)
 	$(call say,LINK,$@)$(CLANG) $(fuzz_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) -lcmocka $(LDLIBS)
 
-$(bench_bin) $(tool_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
+$(bench_bin): $(call in,obj,$(bench_src))
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(tool_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
 
 $(BUILD)/ebpf/%.bpf.o: ebpf/%.bpf.c $(BUILD)/.flags
@@ -213,7 +216,7 @@ check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefi
 	$(Q)$(run_tests) $(san_bin) --replay $(replay_bin)
 
 .PHONY: check-netns
-check-netns: all $(tool_bin)	## real daemons in throw-away network namespaces; needs root
+check-netns: all $(tool_bin) $(bench_bin)	## real daemons in throw-away network namespaces; needs root
 	$(Q)$(run_tests) --netns $(netns_tests)
 
 .PHONY: check-netns-san
@@ -266,9 +269,10 @@ fuzz: $(fuzz_bin)	## each libFuzzer harness for SECONDS=60; FUZZ=name for one
 		"$$@" 2> $(BUILD)/fuzz/$$n.log; rc=$$?; grep '^stat::' $(BUILD)/fuzz/$$n.log || :; \
 		if [ $$rc != 0 ]; then tail -60 $(BUILD)/fuzz/$$n.log; exit $$rc; fi; done
 
+# BENCH: names of benchmarks (bench/run --help lists them), or "provision", the one of botls-provision.
 .PHONY: bench
-bench: all $(bench_bin)	## benchmarks, with what they measure
-	$(Q)for b in $(bench_bin) $(patsubst %,./%,$(wildcard bench/bench-*)); do echo "== $$b"; $$b || exit $$?; done
+bench: all $(bench_bin)	## every target of docs/performance.md, beside stunnel, HAProxy and nginx; BENCH=bulk for one
+	$(Q)$(if $(filter provision,$(BENCH)),bench/bench-provision,bench/run) $(BENCH_ARGS) $(filter-out provision,$(BENCH))
 
 ##@ Looking
 lints := lint-format check-includes lint-shell lint-man lint-cppcheck lint-analyze
