@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A TLS connection: RFC 8446, or RFC 5246 with the restrictions of tls_ctx.c.
+ * A TLS connection: RFC 8446, or RFC 5246 with the restrictions of tls_ctx.c. OpenSSL does the
+ * handshake; what follows it in TLS 1.3 is tls_record.c's.
  *
  * Every call into OpenSSL goes with an empty error queue and is judged by outcome(), the one place
  * where its answers become ours.
@@ -107,6 +108,8 @@ void tls_free(struct tls *t)
 	if (!t)
 		return;
 	SSL_free(t->ssl);
+	tls_record_free(t->record);
+	tls_secrets_free(t->secrets);
 	tls_out_done(&t->out);
 	tls_ctx_unref(t->ctx);
 	tls_peer_free(t->peer);
@@ -114,7 +117,7 @@ void tls_free(struct tls *t)
 	free(t);
 }
 
-static void set_system_failure(struct tls *t, int error)
+void tls_set_system_failure(struct tls *t, int error)
 {
 	const char *when = t->is_established ? "" : " during the handshake";
 
@@ -127,7 +130,7 @@ static void set_system_failure(struct tls *t, int error)
 				strerror(error));
 }
 
-static enum tls_want set_closed(struct tls *t)
+enum tls_want tls_set_closed(struct tls *t)
 {
 	t->is_broken = true;
 	if (!t->is_established) {
@@ -193,12 +196,12 @@ static enum tls_want outcome(struct tls *t, int ret, int error)
 	case SSL_ERROR_NONE: return TLS_DONE;
 	case SSL_ERROR_WANT_READ: return TLS_WANT_READ;
 	case SSL_ERROR_WANT_WRITE: return TLS_WANT_WRITE;
-	case SSL_ERROR_ZERO_RETURN: return t->is_established ? TLS_EOF : set_closed(t);
+	case SSL_ERROR_ZERO_RETURN: return t->is_established ? TLS_EOF : tls_set_closed(t);
 	case SSL_ERROR_SYSCALL:
 		if (!error)
-			return set_closed(t);
+			return tls_set_closed(t);
 		t->is_broken = true;
-		set_system_failure(t, error);
+		tls_set_system_failure(t, error);
 		return TLS_FAILED;
 	}
 	code = ERR_peek_error_func(&function);
@@ -206,7 +209,7 @@ static enum tls_want outcome(struct tls *t, int ret, int error)
 	ERR_clear_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return set_closed(t);
+		return tls_set_closed(t);
 	t->is_broken = true;
 	set_ssl_failure(t, reason, code);
 	if (!t->is_established)
@@ -256,7 +259,7 @@ static enum tls_want check_first_bytes(struct tls *t)
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		/* Reported here or never: the socket tells an error only once. */
 		t->is_broken = true;
-		set_system_failure(t, errno);
+		tls_set_system_failure(t, errno);
 		return TLS_FAILED;
 	}
 	if (n <= 0)
@@ -265,6 +268,29 @@ static enum tls_want check_first_bytes(struct tls *t)
 	if (b[0] == SSL3_RT_HANDSHAKE || (b[0] == SSL3_RT_ALERT && t->side == TLS_CLIENT))
 		return TLS_DONE;
 	return set_not_tls(t, b, n);
+}
+
+static const char *group_name(SSL *ssl)
+{
+	int id = SSL_get_negotiated_group(ssl);
+	const char *name = id > 0 ? SSL_group_to_name(ssl, id) : NULL;
+
+	return name ? name : "";
+}
+
+/* The SSL has done its work where the record layer is ours. */
+static enum tls_want change_record_layer(struct tls *t)
+{
+	int r = SSL_version(t->ssl) == TLS1_3_VERSION ? tls_record_new(t) : -ENOTSUP;
+
+	tls_secrets_free(TAKE(t->secrets));
+	if (r == 0)
+		SSL_free(TAKE(t->ssl));
+	if (r != -ENOMEM)
+		return TLS_DONE;
+	t->is_broken = true;
+	tls_set_failure(t, TLS_REASON_MEMORY, "out of memory");
+	return TLS_FAILED;
 }
 
 static enum tls_want finish_handshake(struct tls *t)
@@ -288,7 +314,10 @@ static enum tls_want finish_handshake(struct tls *t)
 	}
 	t->is_established = true;
 	t->records_since_update = 0;
-	return TLS_DONE;
+	t->version = SSL_get_version(t->ssl);
+	t->cipher = SSL_get_cipher_name(t->ssl);
+	t->group = group_name(t->ssl);
+	return change_record_layer(t);
 }
 
 /* The socket takes no more. In TLS 1.3 a server may have refused us while we were writing already:
@@ -302,14 +331,16 @@ static enum tls_want set_write_failure(struct tls *t, int error)
 	t->is_write_broken = true;
 	t->write_error = error;
 	tls_out_discard(&t->out);
-	if (error == ECONNRESET || error == EPIPE) {
+	if ((error == ECONNRESET || error == EPIPE) && t->record) {
+		tls_record_peek(t);
+	} else if (error == ECONNRESET || error == EPIPE) {
 		ERR_clear_error();
 		errno = 0;
 		r = SSL_peek_ex(t->ssl, &c, 1, &n);
 		if (r != 1 && SSL_get_error(t->ssl, r) == SSL_ERROR_SSL)
 			outcome(t, r, errno);
 	}
-	set_system_failure(t, error);
+	tls_set_system_failure(t, error);
 	return TLS_FAILED;
 }
 
@@ -339,7 +370,7 @@ static void try_to_flush(struct tls *t)
 static enum tls_want write_refused(struct tls *t)
 {
 	if (t->is_write_broken)
-		set_system_failure(t, t->write_error);
+		tls_set_system_failure(t, t->write_error);
 	return TLS_FAILED;
 }
 
@@ -368,13 +399,33 @@ enum tls_want tls_handshake(struct tls *t)
 	return want == TLS_DONE ? finish_handshake(t) : want;
 }
 
-typedef int read_ex_fn(SSL *ssl, void *buf, size_t len, size_t *ret_n);
+typedef enum tls_want read_fn(struct tls *t, void *buf, size_t len, size_t *ret_n);
 
-static enum tls_want read_with(struct tls *t, read_ex_fn *read_ex, void *buf, size_t len,
-			       size_t *ret_n)
+static enum tls_want ssl_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
+{
+	int r;
+
+	ERR_clear_error();
+	errno = 0;
+	r = SSL_read_ex(t->ssl, buf, len, ret_n);
+	return r == 1 ? TLS_DONE : outcome(t, r, errno);
+}
+
+static enum tls_want peek(struct tls *t, void *buf, size_t len, size_t *ret_n)
+{
+	int r;
+
+	if (t->record)
+		return tls_record_peek(t);
+	ERR_clear_error();
+	errno = 0;
+	r = SSL_peek_ex(t->ssl, buf, len, ret_n);
+	return r == 1 ? TLS_DONE : outcome(t, r, errno);
+}
+
+static enum tls_want read_with(struct tls *t, read_fn *read, void *buf, size_t len, size_t *ret_n)
 {
 	enum tls_want want;
-	int r;
 
 	if (!t->is_established || t->is_broken)
 		return t->was_truncated ? TLS_TRUNCATED : TLS_FAILED;
@@ -383,10 +434,7 @@ static enum tls_want read_with(struct tls *t, read_ex_fn *read_ex, void *buf, si
 		if (tls_out_pending(&t->out) > OUT_MAX)
 			return TLS_WANT_WRITE;
 	}
-	ERR_clear_error();
-	errno = 0;
-	r = read_ex(t->ssl, buf, len, ret_n);
-	want = r == 1 ? TLS_DONE : outcome(t, r, errno);
+	want = read(t, buf, len, ret_n);
 	try_to_flush(t);
 	if (want == TLS_DONE)
 		t->has_read = true;
@@ -398,7 +446,7 @@ enum tls_want tls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	enum tls_want want;
 	size_t n = 0;
 
-	want = read_with(t, SSL_read_ex, buf, len, &n);
+	want = read_with(t, t->record ? tls_record_read : ssl_read, buf, len, &n);
 	if (want == TLS_DONE)
 		*ret_n = n;
 	return want;
@@ -409,14 +457,16 @@ enum tls_want tls_peek(struct tls *t)
 	size_t n;
 	char c;
 
-	return read_with(t, SSL_peek_ex, &c, 1, &n);
+	return read_with(t, peek, &c, 1, &n);
 }
 
 /* Not SSL_has_pending(): it counts the beginning of a record, whose rest the socket will announce.
  */
 bool tls_has_pending(const struct tls *t)
 {
-	return t->is_established && !t->is_broken && SSL_pending(t->ssl) > 0;
+	if (!t->is_established || t->is_broken)
+		return false;
+	return t->record ? tls_record_has_pending(t->record) : SSL_pending(t->ssl) > 0;
 }
 
 void tls_set_key_update_records(struct tls *t, uint64_t records)
@@ -431,24 +481,44 @@ static bool key_update_is_due(const struct tls *t)
 	       SSL_get_key_update_type(t->ssl) == SSL_KEY_UPDATE_NONE;
 }
 
+static enum tls_want ssl_write(struct tls *t, const void *buf, size_t len)
+{
+	int r;
+
+	ERR_clear_error();
+	if (key_update_is_due(t))
+		SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED);
+	errno = 0;
+	r = SSL_write_ex(t->ssl, buf, len < RECORD_DATA_MAX ? len : RECORD_DATA_MAX, &t->written);
+	if (r == 1)
+		return TLS_DONE;
+	t->written = 0;
+	return outcome(t, r, errno);
+}
+
+static enum tls_want record_write(struct tls *t, const void *buf, size_t len)
+{
+	int r = tls_record_write(t, buf, len, &t->written);
+
+	if (r == 0)
+		return TLS_DONE;
+	if (r != -ENOMEM)
+		return set_write_failure(t, -r);
+	t->is_broken = true;
+	tls_set_failure(t, TLS_REASON_MEMORY, "out of memory");
+	return TLS_FAILED;
+}
+
 enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_n)
 {
 	enum tls_want want;
-	int r;
 
 	if (!t->is_established || t->is_broken || t->is_write_broken || t->is_closing)
 		return write_refused(t);
 	if (!t->written) {
-		ERR_clear_error();
-		if (key_update_is_due(t))
-			SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED);
-		errno = 0;
-		r = SSL_write_ex(t->ssl, buf, len < RECORD_DATA_MAX ? len : RECORD_DATA_MAX,
-				 &t->written);
-		if (r != 1) {
-			t->written = 0;
-			return outcome(t, r, errno);
-		}
+		want = t->record ? record_write(t, buf, len) : ssl_write(t, buf, len);
+		if (want != TLS_DONE)
+			return want;
 	}
 	want = flush(t);
 	if (want == TLS_DONE) {
@@ -458,49 +528,50 @@ enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_
 	return want;
 }
 
-enum tls_want tls_close_notify(struct tls *t)
+static enum tls_want ssl_shutdown(struct tls *t)
 {
 	int r;
 
-	if (!t->is_established || t->is_broken || t->is_write_broken)
-		return write_refused(t);
-	if (!t->is_closing) {
-		ERR_clear_error();
-		errno = 0;
-		/* In the middle of a KeyUpdate OpenSSL refuses to shut down: finish it first. */
-		r = SSL_in_init(t->ssl) ? SSL_do_handshake(t->ssl) : 1;
-		if (r != 1)
-			return outcome(t, r, errno);
-		r = SSL_shutdown(t->ssl);
-		if (r < 0)
-			return outcome(t, r, errno);
-		t->is_closing = true;
-	}
-	return flush(t);
+	ERR_clear_error();
+	errno = 0;
+	/* In the middle of a KeyUpdate OpenSSL refuses to shut down: finish it first. */
+	r = SSL_in_init(t->ssl) ? SSL_do_handshake(t->ssl) : 1;
+	if (r != 1)
+		return outcome(t, r, errno);
+	r = SSL_shutdown(t->ssl);
+	return r < 0 ? outcome(t, r, errno) : TLS_DONE;
 }
 
-static const char *group_name(const SSL *ssl)
+enum tls_want tls_close_notify(struct tls *t)
 {
-	int id = SSL_get_negotiated_group((SSL *)ssl);
-	const char *name = id > 0 ? SSL_group_to_name((SSL *)ssl, id) : NULL;
+	enum tls_want want;
 
-	return name ? name : "";
+	if (!t->is_established || t->is_broken || t->is_write_broken)
+		return write_refused(t);
+	if (!t->is_closing && t->record) {
+		tls_record_close_notify(t);
+	} else if (!t->is_closing) {
+		want = ssl_shutdown(t);
+		if (want != TLS_DONE)
+			return want;
+	}
+	t->is_closing = true;
+	return flush(t);
 }
 
 /* TLS 1.2 cannot change its keys, so that only a new session helps. */
 static bool is_past_key_limit(const struct tls *t)
 {
-	return t->is_established && t->key_update_records &&
-	       SSL_version(t->ssl) == TLS1_2_VERSION &&
+	return t->is_established && t->key_update_records && strcmp(t->version, "TLSv1.2") == 0 &&
 	       (t->records_out >= t->key_update_records || t->records_in >= t->key_update_records);
 }
 
 void tls_get_info(const struct tls *t, struct tls_info *ret)
 {
 	struct tls_info info = {
-		.version = t->is_established ? SSL_get_version(t->ssl) : "",
-		.cipher = t->is_established ? SSL_get_cipher_name(t->ssl) : "",
-		.group = t->is_established ? group_name(t->ssl) : "",
+		.version = t->is_established ? t->version : "",
+		.cipher = t->is_established ? t->cipher : "",
+		.group = t->is_established ? t->group : "",
 		.records_in = t->records_in,
 		.records_out = t->records_out,
 		.key_updates_sent = t->key_updates_sent,
@@ -525,6 +596,8 @@ int tls_export(struct tls *t, const char *label, const void *context, size_t con
 
 	if (!t->is_established || t->is_broken)
 		return -ENOTCONN;
+	if (t->record)
+		return tls_record_export(t->record, label, context, context_len, out, len);
 	ERR_clear_error();
 	ok = SSL_export_keying_material(t->ssl, out, len, label, strlen(label), context,
 					context_len, context != NULL);

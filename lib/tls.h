@@ -121,10 +121,14 @@ enum tls_want tls_read(struct tls *t, void *buf, size_t len, size_t *ret_n);
  * as tls_read()): how a TLS 1.3 client learns the server's verdict on its certificate (RFC 8446
  * section 4.4.2.4). */
 enum tls_want tls_peek(struct tls *t);
-/* Bytes already decrypted that no socket event will announce. */
+/* Bytes already taken from the socket, that no event of it will announce. */
 bool tls_has_pending(const struct tls *t);
 
-/* Writes up to len (at most one record of 16384 bytes); TLS_DONE with *ret_n > 0. After a WANT the
+/* What one call reads from and writes to the socket at most. */
+#define TLS_READ_MAX  65536
+#define TLS_WRITE_MAX 65536
+
+/* Writes up to len (at most TLS_WRITE_MAX); TLS_DONE with *ret_n > 0. After a WANT the
  * same bytes must be offered again (the buffer may have moved). Sends a KeyUpdate by itself when
  * the limit is reached (TLS 1.3). */
 enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_n);

@@ -108,9 +108,11 @@ static int copy_identity(struct tls_ctx *c, const struct tls_params *p, struct e
 
 static void on_keylog(const SSL *ssl, const char *line)
 {
-	const struct tls_ctx *c = tls_of_ssl(ssl)->ctx;
+	struct tls *t = tls_of_ssl(ssl);
 
-	c->keylog(line, c->keylog_arg);
+	tls_secrets_add(&t->secrets, line);
+	if (t->ctx->keylog)
+		t->ctx->keylog(line, t->ctx->keylog_arg);
 }
 
 static void set_options(SSL_CTX *ssl)
@@ -160,8 +162,7 @@ static int make_ssl_ctx(struct tls_ctx *c, struct errtext *e)
 				   tls_error_text(ERR_peek_error()));
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(c->ssl, tls_verify_peer, NULL);
-	if (c->keylog)
-		SSL_CTX_set_keylog_callback(c->ssl, on_keylog);
+	SSL_CTX_set_keylog_callback(c->ssl, on_keylog);
 	return tls_alpn_init(c);
 }
 

@@ -4,6 +4,8 @@
  *
  *	tls.c		struct tls, a connection
  *	tls_ctx.c	struct tls_ctx, what connections have in common
+ *	tls_record.c	TLS 1.3 after the handshake, without an SSL
+ *	tls_secrets.c	what it needs from the handshake for that
  *	tls_out.c	bytes on their way to the socket
  *	tls_alpn.c	the application protocol, on both sides
  *	tls_verify.c	is the peer who it should be?
@@ -59,9 +61,21 @@ struct tls_out {
 	bool is_discarding; /* the socket takes no more */
 };
 
+#define TLS_SECRET_MAX 48 /* of SHA-384 */
+enum tls_secret { TLS_SECRET_CLIENT, TLS_SECRET_SERVER, TLS_SECRET_EXPORTER };
+#define TLS_SECRETS_ALL 7U
+struct tls_secrets {
+	uint8_t each[3][TLS_SECRET_MAX]; /* by enum tls_secret */
+	unsigned seen;			 /* bit set of it */
+};
+
+struct tls_record;
 struct tls {
 	struct tls_ctx *ctx;
-	SSL *ssl;
+	SSL *ssl;			      /* NULL once `record` has taken over */
+	struct tls_record *record;	      /* NULL before, and with TLS 1.2 */
+	struct tls_secrets *secrets;	      /* during the handshake */
+	const char *version, *cipher, *group; /* once it is finished; static texts */
 	int fd;
 	enum tls_side side;
 	struct addr address;
@@ -91,8 +105,32 @@ struct tls {
 void tls_set_failure(struct tls *t, enum tls_reason reason, const char *fmt, ...) PRINTF(3, 4);
 struct tls *tls_of_ssl(const SSL *ssl);
 
+enum tls_want tls_set_closed(struct tls *t);
+void tls_set_system_failure(struct tls *t, int error);
+
+/* tls_secrets.c */
+void tls_secrets_add(struct tls_secrets **s,
+		     const char *line); /* of a key log; others are ignored */
+void tls_secrets_free(struct tls_secrets *s);
+
+/* tls_record.c: as the tls_*() functions of the same names. What it answers is left in t->out. */
+/* After the handshake. 0; -ENOTSUP: OpenSSL's record layer must stay; -ENOMEM. */
+int tls_record_new(struct tls *t);
+void tls_record_free(struct tls_record *r);
+enum tls_want tls_record_read(struct tls *t, void *buf, size_t len, size_t *ret_n);
+enum tls_want tls_record_peek(struct tls *t);
+bool tls_record_has_pending(const struct tls_record *r);
+/* Seals and sends; what the socket does not take is in t->out. 0 or -errno. */
+int tls_record_write(struct tls *t, const uint8_t *data, size_t len, size_t *ret_n);
+void tls_record_close_notify(struct tls *t);
+int tls_record_export(struct tls_record *r, const char *label, const void *context,
+		      size_t context_len, void *out, size_t len);
+
 /* tls_out.c */
-BIO *tls_out_bio(struct tls_out *o);	      /* writes into `o`; NULL when out of memory */
+BIO *tls_out_bio(struct tls_out *o); /* writes into `o`; NULL when out of memory */
+int tls_out_append(struct tls_out *o, const void *data, size_t len); /* 0 or -ENOMEM */
+/* Sends what can be sent now and keeps the rest: 0, -ENOMEM, or another -errno of send(). */
+int tls_out_send(struct tls_out *o, int fd, const uint8_t *data, size_t len);
 int tls_out_flush(struct tls_out *o, int fd); /* 0 when all is sent, -EAGAIN, or another -errno */
 size_t tls_out_pending(const struct tls_out *o);
 void tls_out_discard(struct tls_out *o); /* all that is there and all that will come */

@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-static int append(struct tls_out *o, const void *data, size_t len)
+int tls_out_append(struct tls_out *o, const void *data, size_t len)
 {
+	if (!len || o->is_discarding)
+		return 0;
 	if (o->len + len > o->size) {
 		size_t size = o->len + len;
 		uint8_t *p = realloc(o->data, size);
@@ -47,6 +49,23 @@ size_t tls_out_pending(const struct tls_out *o)
 	return o->len - o->at;
 }
 
+int tls_out_send(struct tls_out *o, int fd, const uint8_t *data, size_t len)
+{
+	while (len && !tls_out_pending(o)) {
+		ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			len -= n;
+		}
+	}
+	return tls_out_append(o, data, len);
+}
+
 int tls_out_flush(struct tls_out *o, int fd)
 {
 	while (o->at < o->len) {
@@ -66,9 +85,7 @@ static int on_write(BIO *bio, const char *data, int len)
 	struct tls_out *o = BIO_get_data(bio);
 
 	BIO_clear_retry_flags(bio);
-	if (o->is_discarding)
-		return len;
-	if (append(o, data, len) < 0) {
+	if (tls_out_append(o, data, len) < 0) {
 		errno = ENOMEM;
 		return -1;
 	}
