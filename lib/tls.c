@@ -427,7 +427,7 @@ static enum tls_want read_with(struct tls *t, read_fn *read, void *buf, size_t l
 {
 	enum tls_want want;
 
-	if (!t->is_established || t->is_broken)
+	if (!t->is_established || (t->is_broken && !t->record))
 		return t->was_truncated ? TLS_TRUNCATED : TLS_FAILED;
 	if (tls_out_pending(&t->out) > OUT_MAX) {
 		try_to_flush(t);
@@ -464,9 +464,14 @@ enum tls_want tls_peek(struct tls *t)
  */
 bool tls_has_pending(const struct tls *t)
 {
-	if (!t->is_established || t->is_broken)
-		return false;
-	return t->record ? tls_record_has_pending(t->record) : SSL_pending(t->ssl) > 0;
+	if (t->record)
+		return tls_record_has_pending(t->record);
+	return t->is_established && !t->is_broken && SSL_pending(t->ssl) > 0;
+}
+
+bool tls_may_have_more(const struct tls *t)
+{
+	return !t->record || tls_record_may_have_more(t->record);
 }
 
 void tls_set_key_update_records(struct tls *t, uint64_t records)

@@ -123,6 +123,9 @@ enum tls_want tls_read(struct tls *t, void *buf, size_t len, size_t *ret_n);
 enum tls_want tls_peek(struct tls *t);
 /* Bytes already taken from the socket, that no event of it will announce. */
 bool tls_has_pending(const struct tls *t);
+/* False when the last tls_read() is known to have left nothing, so that another one can wait for an
+ * event. */
+bool tls_may_have_more(const struct tls *t);
 
 /* What one call reads from and writes to the socket at most. */
 #define TLS_READ_MAX  65536

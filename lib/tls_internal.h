@@ -120,6 +120,7 @@ void tls_record_free(struct tls_record *r);
 enum tls_want tls_record_read(struct tls *t, void *buf, size_t len, size_t *ret_n);
 enum tls_want tls_record_peek(struct tls *t);
 bool tls_record_has_pending(const struct tls_record *r);
+bool tls_record_may_have_more(const struct tls_record *r);
 /* Seals and sends; what the socket does not take is in t->out. 0 or -errno. */
 int tls_record_write(struct tls *t, const uint8_t *data, size_t len, size_t *ret_n);
 void tls_record_close_notify(struct tls *t);

@@ -22,7 +22,6 @@
 #define NONCE_LEN      12
 #define PLAIN_MAX      16384
 #define CIPHERTEXT_MAX (PLAIN_MAX + 256) /* RFC 8446 5.2 */
-#define RECORD_MAX     (HEADER_LEN + CIPHERTEXT_MAX)
 #define KEY_UPDATE_LEN 5
 #define OVERHEAD       (HEADER_LEN + 1 + TAG_LEN)
 #define TICKET_MAX     65536 /* a NewSessionTicket, which is thrown away */
@@ -51,6 +50,8 @@ struct tls_record {
 	struct held plain;		 /* decrypted, not read yet */
 	struct held raw;		 /* came, not decrypted yet */
 	bool has_ended;			 /* close_notify came */
+	bool is_end_untold;		 /* data came with the end, and was told first */
+	bool is_drained;		 /* the socket had no more than was taken */
 	uint8_t empty;			 /* records without data so far */
 	uint8_t message[KEY_UPDATE_LEN]; /* the beginning of a handshake message */
 	uint8_t message_len;
@@ -472,6 +473,7 @@ static enum tls_want open_all(struct tls *t, size_t have, uint8_t *buf, size_t l
 	    hold(&t->record->raw, incoming + at, have - at) < 0)
 		want = out_of_memory(t);
 	*ret_n = done;
+	t->record->is_end_untold = done && (t->record->has_ended || t->is_broken);
 	return done ? TLS_DONE : want;
 }
 
@@ -485,6 +487,9 @@ enum tls_want tls_record_read(struct tls *t, void *buf, size_t len, size_t *ret_
 		*ret_n = take_held(&r->plain, buf, len);
 		return TLS_DONE;
 	}
+	r->is_end_untold = false;
+	if (t->is_broken)
+		return t->was_truncated ? TLS_TRUNCATED : TLS_FAILED;
 	if (r->has_ended)
 		return TLS_EOF;
 	/* What is held is either complete or shorter than a record, so that there is room. */
@@ -505,6 +510,7 @@ enum tls_want tls_record_read(struct tls *t, void *buf, size_t len, size_t *ret_
 				return out_of_memory(t);
 			return TLS_WANT_READ;
 		}
+		r->is_drained = n < (ssize_t)(TLS_READ_MAX - have);
 		have += n;
 	}
 	return open_all(t, have, buf, len, ret_n);
@@ -521,7 +527,13 @@ enum tls_want tls_record_peek(struct tls *t)
 
 bool tls_record_has_pending(const struct tls_record *r)
 {
-	return r->plain.data || (r->raw.data && is_complete(r->raw.data, r->raw.len));
+	return r->plain.data || r->is_end_untold ||
+	       (r->raw.data && is_complete(r->raw.data, r->raw.len));
+}
+
+bool tls_record_may_have_more(const struct tls_record *r)
+{
+	return !r->is_drained || tls_record_has_pending(r);
 }
 
 /* --- what goes out */

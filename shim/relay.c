@@ -11,11 +11,14 @@
 struct direction {
 	enum relay_side from;
 	unsigned want_in,
-		want_out; /* IO_READ or IO_WRITE: what it waits for at its source, at its sink */
-	bool again;	  /* goes on in a continuation */
-	bool has_ended;	  /* the source has, there is nothing more to read */
-	bool is_done;	  /* nothing more will be written, the end was passed on or cannot be */
-	uint8_t *held;	  /* what the sink has not taken yet; NULL: nothing */
+		want_out;  /* IO_READ or IO_WRITE: what it waits for at its source, at its sink */
+	bool again;	   /* goes on in a continuation */
+	bool is_gathering; /* goes on after RELAY_GATHER_MS */
+	uint8_t pieces;	   /* small ones that came in a row */
+	uint64_t piece_ms; /* when the last one did */
+	bool has_ended;	   /* the source has, there is nothing more to read */
+	bool is_done;	   /* nothing more will be written, the end was passed on or cannot be */
+	uint8_t *held;	   /* what the sink has not taken yet; NULL: nothing */
 	size_t held_from, held_len;
 	uint64_t read, written;
 	uint64_t blocked_since;
@@ -83,7 +86,7 @@ static void direction_done(struct direction *d)
 {
 	drop_held(d);
 	d->is_done = true;
-	d->again = false;
+	d->again = d->is_gathering = false;
 	d->want_in = d->want_out = 0;
 }
 
@@ -206,12 +209,17 @@ static size_t fill(struct relay *r, struct direction *d)
 
 		result = from->ops->read(from, transit + have, sizeof(transit) - have, &n);
 		have += n;
+		if (n && !from->ops->may_have_more(from))
+			result = IO_WANT_READ;
 	}
 	d->read += have;
 
 	switch (result) {
 	case IO_OK: d->want_in = 0; break;
-	case IO_WANT_READ: d->want_in = IO_READ; break;
+	case IO_WANT_READ:
+		d->want_in = IO_READ;
+		d->again = from->ops->has_pending(from);
+		break;
 	case IO_WANT_WRITE: d->want_in = IO_WRITE; break;
 	case IO_EOF:
 	case IO_RESET: source_ended(r, d, result); break;
@@ -269,14 +277,46 @@ static bool move(struct relay *r, struct direction *d, size_t *budget)
 	return !d->want_in;
 }
 
+/* `n` bytes have come. Do they come in pieces, one after the other? */
+static void count_pieces(struct relay *r, struct direction *d, size_t n)
+{
+	bool was_gathering = d->is_gathering;
+	uint64_t now;
+
+	d->is_gathering = false;
+	if (n)
+		r->directions[other(d->from)].pieces = 0;
+	if (was_gathering) {
+		if (n == 0 || n >= RELAY_BUFFER)
+			d->pieces = 0;
+	} else if (n >= RELAY_PIECE) {
+		d->pieces = 0;
+	} else if (n) {
+		now = loop_now_ms();
+		if (now > d->piece_ms + RELAY_GATHER_MS)
+			d->pieces = 0;
+		d->piece_ms = now;
+		if (d->pieces < RELAY_PIECES)
+			d->pieces++;
+	}
+}
+
 static void pump(struct relay *r, struct direction *d)
 {
 	size_t budget = RELAY_BUDGET;
+	uint64_t before = d->read;
 
 	d->again = false;
 	d->want_in = d->want_out = 0;
 	while (move(r, d, &budget))
 		;
+	if (r->is_over)
+		return;
+	count_pieces(r, d, d->read - before);
+	if (d->pieces == RELAY_PIECES && d->want_in == IO_READ && !d->again && !d->has_ended) {
+		d->is_gathering = true;
+		d->want_in = 0;
+	}
 }
 
 static int watch(struct relay *r, enum relay_side side)
@@ -370,6 +410,8 @@ static void settle(struct relay *r)
 		return;
 	if (r1 == 0 && (d[0].again || d[1].again))
 		r1 = timer_defer(r->again);
+	else if (r1 == 0 && (d[0].is_gathering || d[1].is_gathering) && !timer_is_set(r->again))
+		r1 = timer_set_ms(r->again, RELAY_GATHER_MS);
 	for (int side = 0; r1 == 0 && side < 2; side++)
 		r1 = watch(r, side);
 	if (r1 < 0)
@@ -427,7 +469,7 @@ static void on_again(void *arg)
 
 	enter(r);
 	for (int i = 0; i < 2 && !r->is_over; i++)
-		if (r->directions[i].again)
+		if (r->directions[i].again || r->directions[i].is_gathering)
 			pump(r, &r->directions[i]);
 	leave(r);
 }

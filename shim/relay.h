@@ -5,7 +5,7 @@
  * an end are delivered before it, also before an RST: a NOTIFICATION in flight arrives.
  *
  * Nothing is read from one side while the other does not take what was read before, so that a stuck
- * peer stays visible to the BGP timers (RFC 4271 6.5, RFC 9687). Memory: at most 16 KiB per
+ * peer stays visible to the BGP timers (RFC 4271 6.5, RFC 9687). Memory: at most 64 KiB per
  * direction, and only while a side is stuck. All that waits is bounded in time (the RELAY_*_MS
  * below).
  */
@@ -18,10 +18,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One TLS record. What is readable together leaves together. */
-#define RELAY_BUFFER 16384
+/* What is readable together leaves together, up to this much. */
+#define RELAY_BUFFER 65536
 /* Bytes per direction and callback, before others get their turn. */
 #define RELAY_BUDGET (256 * 1024)
+/* A side from which piece after piece comes, each smaller than this and nothing from the other side
+ * in between, is read only every RELAY_GATHER_MS: a daemon that writes a table message by message
+ * costs a fraction then, and a KEEPALIVE is never held up. */
+#define RELAY_PIECE	4096
+#define RELAY_PIECES	8
+#define RELAY_GATHER_MS 1
 /* Once the session is ending: without progress, and in all, until the rest is given up with RST. */
 #define RELAY_STALL_MS	5000
 #define RELAY_LINGER_MS 30000

@@ -30,6 +30,10 @@ struct transport_ops {
 	enum transport_result (*shutdown)(struct transport *t);
 	/* Bytes to read that no event of the descriptor will announce. */
 	bool (*has_pending)(const struct transport *t);
+	/* False when the last read is known to have left nothing: another one would say
+	 * IO_WANT_READ.
+	 */
+	bool (*may_have_more)(const struct transport *t);
 	/* Why IO_RESET was returned, in words; valid until the next call. */
 	const char *(*error)(const struct transport *t);
 	void (*free)(struct transport *t); /* closes the descriptor */

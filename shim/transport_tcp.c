@@ -9,6 +9,7 @@
 struct tcp_transport {
 	struct transport base;
 	int error; /* errno of the IO_RESET */
+	bool is_drained;
 };
 
 static enum transport_result result_of_errno(struct tcp_transport *t, enum transport_result wait)
@@ -31,6 +32,7 @@ static enum transport_result tcp_read(struct transport *base, void *buf, size_t 
 		return result_of_errno(t, IO_WANT_READ);
 	if (n == 0)
 		return IO_EOF;
+	t->is_drained = (size_t)n < len;
 	*ret_n = n;
 	return IO_OK;
 }
@@ -63,6 +65,11 @@ static bool tcp_has_pending(const struct transport *base)
 	return false;
 }
 
+static bool tcp_may_have_more(const struct transport *base)
+{
+	return !((const struct tcp_transport *)base)->is_drained;
+}
+
 static const char *tcp_error(const struct transport *base)
 {
 	return strerror(((const struct tcp_transport *)base)->error);
@@ -79,6 +86,7 @@ static const struct transport_ops tcp_ops = {
 	.write = tcp_write,
 	.shutdown = tcp_shutdown,
 	.has_pending = tcp_has_pending,
+	.may_have_more = tcp_may_have_more,
 	.error = tcp_error,
 	.free = tcp_free,
 };

@@ -60,6 +60,11 @@ static bool tls_transport_has_pending(const struct transport *base)
 	return tls_has_pending(tls_of(base));
 }
 
+static bool tls_transport_may_have_more(const struct transport *base)
+{
+	return tls_may_have_more(tls_of(base));
+}
+
 static const char *tls_transport_error(const struct transport *base)
 {
 	const struct tls_transport *t = (const struct tls_transport *)base;
@@ -83,6 +88,7 @@ static const struct transport_ops tls_ops = {
 	.write = tls_transport_write,
 	.shutdown = tls_transport_shutdown,
 	.has_pending = tls_transport_has_pending,
+	.may_have_more = tls_transport_may_have_more,
 	.error = tls_transport_error,
 	.free = tls_transport_free,
 };

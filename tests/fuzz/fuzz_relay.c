@@ -120,6 +120,12 @@ static enum transport_result fake_shutdown(struct transport *base)
 	return f->is_shut_down ? IO_EOF : IO_RESET;
 }
 
+static bool fake_may_have_more(const struct transport *base)
+{
+	(void)base;
+	return true;
+}
+
 static bool fake_has_pending(const struct transport *base)
 {
 	(void)base;
@@ -146,6 +152,7 @@ static const struct transport_ops fake_ops = {
 	.write = fake_write,
 	.shutdown = fake_shutdown,
 	.has_pending = fake_has_pending,
+	.may_have_more = fake_may_have_more,
 	.error = fake_error,
 	.free = fake_free,
 };

@@ -74,6 +74,12 @@ static enum transport_result fake_shutdown(struct transport *base)
 	return IO_EOF;
 }
 
+static bool fake_may_have_more(const struct transport *base)
+{
+	(void)base;
+	return true;
+}
+
 static bool fake_has_pending(const struct transport *base)
 {
 	return ((const struct fake *)base)->chunks > 0;
@@ -98,6 +104,7 @@ static const struct transport_ops fake_ops = {
 	.write = fake_write,
 	.shutdown = fake_shutdown,
 	.has_pending = fake_has_pending,
+	.may_have_more = fake_may_have_more,
 	.error = fake_error,
 	.free = fake_free,
 };
