@@ -213,7 +213,7 @@ static void check_certificates(struct doctor *d)
 	if (n && good == n) {
 		char text[TEXT_TIME_LEN];
 
-		doctor_say(d, DOCTOR_OK, NULL, "%zu of our certificates, the first expires %s", n,
+		doctor_say(d, DOCTOR_OK, NULL, "%zu of ours, the first expires %s", n,
 			   text_time_expiry(first, d->c->now, text));
 	}
 	tdestroy(seen, nothing);
@@ -268,7 +268,8 @@ static void check_names(struct doctor *d)
 	}
 	if (good)
 		doctor_say(d, DOCTOR_OK, NULL,
-			   "our address is in our certificate for %zu neighbors", good);
+			   "our address towards %zu neighbor%s is in our certificate", good,
+			   good == 1 ? "" : "s");
 }
 
 /* Neighbors may trust another CA than we do: no more than worth to know. */
@@ -395,7 +396,8 @@ static void check_theirs(struct doctor *d)
 		good += end && end - d->c->now >= warn;
 	}
 	if (good)
-		doctor_say(d, DOCTOR_OK, NULL, "%zu neighbors have one that stays valid", good);
+		doctor_say(d, DOCTOR_OK, NULL, "%zu neighbor%s: all stay valid", good,
+			   good == 1 ? "" : "s");
 }
 
 static const struct doctor_check checks[] = {

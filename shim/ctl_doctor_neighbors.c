@@ -176,6 +176,8 @@ static void say(struct doctor *d, const struct target *t)
 	const struct neighbor_config *n = t->neighbor;
 	char tcp[64];
 
+	if (t->result < 0 && is_state(t->status, "clear"))
+		say_state(d, t, "");
 	if (t->result < 0) {
 		doctor_say(d, DOCTOR_FAIL, advice_for(t->result), "%s: TCP to port %u: %s", n->name,
 			   n->tls_port, strerror(-t->result));

@@ -61,8 +61,9 @@ static void info_of_session(const struct jv_cursor *neighbor, bool is_clear, boo
 
 	if (as)
 		snprintf(as_text, sizeof(as_text), "AS%" PRId64, as);
-	snprintf(buf, size, "%s%s%s%s", is_clear ? "CLEAR TEXT " : "", as_text,
-		 as && subject[0] ? " " : "", subject);
+	snprintf(buf, size, "%s%s%s%s%s", is_clear ? "CLEAR TEXT" : "",
+		 is_clear && (as || subject[0]) ? " " : "", as_text, as && subject[0] ? " " : "",
+		 subject);
 }
 
 /* What went wrong last: a handshake that failed, or the NOTIFICATION that ended the session. */

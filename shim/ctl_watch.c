@@ -67,6 +67,15 @@ static void rates_of(const struct watch *w, size_t at, const struct jv *neighbor
 		ret->has_changed = true;
 }
 
+/* A keepalive now and then is not nothing. */
+static const char *message_rate(double n, char buf[static TEXT_COUNT_LEN])
+{
+	if (n >= 9.95)
+		return text_count(n, buf);
+	snprintf(buf, TEXT_COUNT_LEN, "%.1f", n);
+	return buf;
+}
+
 static int add_row(struct watch *w, struct table *t, const struct jv_cursor *neighbor,
 		   const struct ctl_rates *r)
 {
@@ -81,7 +90,7 @@ static int add_row(struct watch *w, struct table *t, const struct jv_cursor *nei
 			       ctl_ago(&w->c, jv_read_int(neighbor, "since", 0), since),
 			       text_bytes(r->bytes_in, in),
 			       text_bytes(r->bytes_out, out),
-			       text_count(r->messages, messages),
+			       message_rate(r->messages, messages),
 			       info};
 	int n;
 
@@ -116,7 +125,7 @@ static void print_head(struct watch *w, const struct jv_cursor *at, const struct
 
 	text_print_as(TEXT_HEAD, "%s", text_time_long(w->c.now, when));
 	text_print("  received %s/s, sent %s/s, %s messages/s%s\n", text_bytes(sum->bytes_in, in),
-		   text_bytes(sum->bytes_out, out), text_count(sum->messages, n),
+		   text_bytes(sum->bytes_out, out), message_rate(sum->messages, n),
 		   w->is_live ? "  (q ends)" : "");
 	if (w->problem.text[0])
 		text_print_as(TEXT_BAD, "OLD, asking again: %s\n", w->problem.text);

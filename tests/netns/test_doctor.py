@@ -32,9 +32,9 @@ def test_nothing_is_wrong(lab, pki):
     assert status == 0, wrong
     assert texts(results, "neighbor") == ["2 up over TLS"]
     assert texts(results, "loaded")[0].startswith("what is on disk is what runs")
-    assert texts(results, "names") == ["our address is in our certificate for 2 neighbors"]
+    assert texts(results, "names") == ["our address towards 2 neighbors is in our certificate"]
     assert texts(results, "CAs") == ["1 valid"]
-    assert texts(results, "neighbors'") == ["2 neighbors have one that stays valid"]
+    assert texts(results, "neighbors'") == ["2 neighbors: all stay valid"]
     assert any(f"botlsd listens on {TLS_PORT} " in t for t in texts(results, "ports", "ok"))
     assert any(t.startswith("bird, process ") for t in texts(results, "BGP daemon", "ok"))
     assert texts(results, "steering", "ok") and texts(results, "guard", "ok")

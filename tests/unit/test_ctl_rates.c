@@ -22,7 +22,7 @@ static struct jv *parse(const char *text)
 	"}},\"out\":{\"bytes\":" #bytes_out ",\"messages\":{\"keepalive\":1}}}"
 #define NEIGHBOR(name, state, sessions)                                                            \
 	"{\"name\":\"" name "\",\"state\":\"" state "\",\"bgp\":\"x\",\"sessions\":[" sessions "]" \
-											       "}"
+	"}"
 
 static struct ctl_rates rates(const char *before, size_t hint, const char *now, double seconds)
 {
