@@ -132,7 +132,8 @@ static const char *advice_for(int result)
 		return "our own address towards it is not there: 'ip address', local-address";
 	case -ENETUNREACH:
 	case -EHOSTUNREACH:
-		return "there is no way to it: 'ip route get ADDRESS', and whether its link is up";
+		return "there is no way to it, or nobody at its address: 'ip route get ADDRESS', "
+		       "'ping ADDRESS'";
 	case -ENODEV: return "its interface does not exist: 'ip link'";
 	case -EPERM:
 	case -EACCES: return "a packet filter of this router forbids it: 'nft list ruleset'";
