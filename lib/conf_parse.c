@@ -168,7 +168,8 @@ static int parse_chunk(cfg_opt_t *opts, FILE *f)
 	if (r != CFG_SUCCESS) {
 		b->is_incomplete = true;
 		if (!parser->error && conf_problems_count(parser->problems) == known)
-			conf_problem(parser->problems, b->begin, "syntax error");
+			conf_problem(parser->problems, b->begin,
+				     "syntax error: look for a missing =, quote, comma or brace");
 	}
 	return parser->error;
 }

@@ -98,9 +98,16 @@ void conf_problem_unreadable(struct conf_problems *p, unsigned file, int error)
 	struct conf_place at = {file, 0};
 
 	if (error == -EFBIG)
-		conf_problem(p, at, "the configuration is longer than %d MB", CONF_BYTES_MAX >> 20);
+		conf_problem(p, at, "the configuration is longer than %d MB: make it shorter",
+			     CONF_BYTES_MAX >> 20);
 	else if (error == -EBADF)
-		conf_problem(p, at, "is not a regular file");
+		conf_problem(p, at, "is not a regular file: write the configuration into one");
+	else if (error == -ENOENT)
+		conf_problem(p, at,
+			     "cannot be read: there is no such file: write it, or name "
+			     "another one (-c FILE)");
+	else if (error == -EACCES)
+		conf_problem(p, at, "cannot be read: it is not for everybody: be root");
 	else
 		conf_problem(p, at, "cannot be read: %s", strerror(-error));
 }

@@ -204,8 +204,9 @@ static int check_own_key(const struct tls_params *p, STACK_OF(X509) * chain, EVP
 				   "%s: our own certificate is number %d in it and must come first",
 				   p->certificate.path, i + 1);
 	}
-	return errtext_set(e, -EINVAL, "%s is not the key of the certificate in %s", p->key.path,
-			   p->certificate.path);
+	return errtext_set(e, -EINVAL,
+			   "%s is not the key of the certificate in %s: put a pair there",
+			   p->key.path, p->certificate.path);
 }
 
 static int load_own(struct tls_ctx *c, const struct tls_params *p, struct errtext *e)

@@ -17,16 +17,21 @@ static int check_frame(const struct tls_blob *b, struct errtext *e)
 	const char *path = b->path ? b->path : "(no path)";
 
 	if (!b->len)
-		return errtext_set(e, -EINVAL, "%s: the file is empty", path);
+		return errtext_set(e, -EINVAL, "%s: the file is empty: write it anew", path);
 	if (b->len > PEM_LEN_MAX)
-		return errtext_set(e, -EINVAL, "%s: the file is too large", path);
+		return errtext_set(e, -EINVAL,
+				   "%s: the file is too large: it should hold some PEM text", path);
 	end = p + b->len;
 	while ((p = memmem(p, end - p, "-----BEGIN ", 11)))
 		begin = p++;
 	if (!begin)
-		return errtext_set(e, -EINVAL, "%s: not a PEM file (no -----BEGIN line)", path);
+		return errtext_set(e, -EINVAL,
+				   "%s: not a PEM file (no -----BEGIN line): openssl converts from "
+				   "DER (-inform DER)",
+				   path);
 	if (!memmem(begin, end - begin, "-----END ", 9))
-		return errtext_set(e, -EINVAL, "%s: the file is cut short (no -----END line)",
+		return errtext_set(e, -EINVAL,
+				   "%s: the file is cut short (no -----END line): copy all of it",
 				   path);
 	return 0;
 }
@@ -148,7 +153,8 @@ int tls_pem_key(const struct tls_blob *b, EVP_PKEY **ret, struct errtext *e)
 			"(openssl pkey -in %s -out NEW writes it in clear)",
 			b->path, b->path);
 	if (!memmem(b->data, b->len, "PRIVATE KEY-----", 16))
-		return errtext_set(e, -EINVAL, "%s: no private key in it", b->path);
+		return errtext_set(e, -EINVAL,
+				   "%s: no private key in it: name the file that has it", b->path);
 	return errtext_set(e, -EINVAL, "%s: the private key is damaged: %s", b->path,
 			   tls_error_text(cause));
 }

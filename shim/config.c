@@ -287,7 +287,8 @@ static int find_folder(struct loader *l, const char *path)
 	if (!copy)
 		return -ENOMEM;
 	l->context.folder = realpath(dirname(copy), NULL);
-	if (!l->context.folder)
+	/* Of a file that is not there this was said already. */
+	if (!l->context.folder && !conf_problems_count(l->problems))
 		conf_problem(l->problems, (struct conf_place){}, "its folder cannot be found: %s",
 			     strerror(errno));
 	return l->context.folder ? 0 : -EINVAL;

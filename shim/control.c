@@ -512,8 +512,9 @@ int control_check(const struct config *config, config_report_fn *report, void *a
 		bad++;
 	}
 	if (config->control_group && !getgrnam(config->control_group)) {
-		snprintf(text, sizeof(text), "control-group: there is no group '%s'",
-			 config->control_group);
+		snprintf(text, sizeof(text),
+			 "control-group: there is no group '%s' (groupadd --system %s)",
+			 config->control_group, config->control_group);
 		report(arg, config->path, text);
 		bad++;
 	}

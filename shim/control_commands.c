@@ -355,7 +355,7 @@ static void gather(struct control *c, struct ctl_request *req, bool is_reset, co
 	struct gather *g = calloc(1, sizeof(*g));
 
 	if (!g) {
-		ctl_request_fail(req, "out of memory", NULL);
+		ctl_request_fail(req, "out of memory", "this router is short of it: try again");
 		return;
 	}
 	g->control = c;

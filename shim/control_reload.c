@@ -84,7 +84,7 @@ static void reload_free(struct reload *r)
 void control_reload_free(struct control *c)
 {
 	if (c->reload && c->reload->req)
-		ctl_request_fail(c->reload->req, "botlsd is stopping", NULL);
+		ctl_request_fail(c->reload->req, "botlsd is stopping", "the next start reads it");
 	reload_free(TAKE(c->reload));
 }
 
@@ -385,7 +385,8 @@ void control_reload(struct control *c, struct ctl_request *req, bool dry_run)
 	r = calloc(1, sizeof(*r));
 	if (!r) {
 		if (req)
-			ctl_request_fail(req, "out of memory", NULL);
+			ctl_request_fail(req, "out of memory",
+					 "this router is short of it: try again");
 		return;
 	}
 	r->control = c;

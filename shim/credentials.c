@@ -146,8 +146,12 @@ static int read_path(struct files *f, const char *path, const char *origin,
 		r = S_ISREG(st.st_mode) ? files_add(f, path, fd) : -EINVAL;
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	snprintf(text, sizeof(text), "cannot read %s: %s", path,
-		 r == -EINVAL ? "it is not a regular file" : strerror(-r));
+	snprintf(text, sizeof(text), "cannot read %s: %s%s", path,
+		 r == -EINVAL ? "it is not a regular file" : strerror(-r),
+		 r == -ENOENT	? ": put it there, or correct its name here"
+		 : r == -EACCES ? ": be root, or let botlsd read it"
+		 : r == -EFBIG	? ": it should hold some PEM text"
+				: "");
 	report(arg, origin, text);
 	return 1;
 }

@@ -519,7 +519,8 @@ static void unreadable_files_are_reported(void **state)
 
 	(void)state;
 	assert_int_equal(load_folder(folder, &c, &said), -ENOENT);
-	assert_string_equal(said, "botlsd.conf: cannot be read: No such file or directory\n");
+	assert_string_equal(said, "botlsd.conf: cannot be read: there is no such file: write it, "
+				  "or name another one (-c FILE)\n");
 
 	write_file(folder, "botlsd.conf", "workers = 0\n", 0644);
 	snprintf(path, sizeof(path), "%s/neighbors.d", folder);
@@ -527,15 +528,16 @@ static void unreadable_files_are_reported(void **state)
 	snprintf(path, sizeof(path), "%s/neighbors.d/f.conf", folder);
 	assert_int_equal(mkfifo(path, 0644), 0);
 	assert_int_equal(load_folder(folder, &c, &said2), -EBADF);
-	assert_string_equal(said2, "botlsd.conf:1: workers: '0' is not in the range 1 to "
-				   "64\nf.conf: is not a regular file\n");
+	assert_string_equal(
+		said2, "botlsd.conf:1: workers: '0' is not in the range 1 to "
+		       "64\nf.conf: is not a regular file: write the configuration into one\n");
 
 	/* a hole: nothing of it is read */
 	write_file(folder, "botlsd.conf", "", 0644);
 	snprintf(path, sizeof(path), "%s/botlsd.conf", folder);
 	assert_int_equal(truncate(path, (32 << 20) + 1), 0);
 	assert_int_equal(load_folder(folder, &c, &said3), -EFBIG);
-	assert_string_equal(said3, "botlsd.conf: the configuration is longer than 32 MB\n");
+	assert_string_equal(said3, "botlsd.conf: the configuration is longer than 32 MB: make it shorter\n");
 	remove_folder(folder);
 }
 

@@ -573,12 +573,14 @@ static void unreadable_files_are_reported(void **state)
 
 	(void)state;
 	assert_int_equal(load_folder(folder, &s, &said), -ENOENT);
-	assert_string_equal(said, "provision.conf: cannot be read: No such file or directory\n");
+	assert_string_equal(said, "provision.conf: cannot be read: there is no such file: write "
+				  "it, or name another one (-c FILE)\n");
 	free(said);
 	snprintf(path, sizeof(path), "%s/provision.conf", folder);
 	assert_int_equal(mkfifo(path, 0644), 0);
 	assert_int_equal(load_folder(folder, &s, &said), -EBADF);
-	assert_string_equal(said, "provision.conf: is not a regular file\n");
+	assert_string_equal(
+		said, "provision.conf: is not a regular file: write the configuration into one\n");
 	free(said);
 	assert_null(s);
 	remove_folder(folder);
