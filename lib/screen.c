@@ -59,7 +59,7 @@ static void leave(void)
 		return;
 	is_open = false;
 	while (done < strlen(LEAVE)) {
-		ssize_t n = write(STDOUT_FILENO, LEAVE + done, strlen(LEAVE) - done);
+		ssize_t n = write(STDOUT_FILENO, &LEAVE[done], strlen(LEAVE) - done);
 
 		if (n <= 0)
 			break;

@@ -201,6 +201,7 @@ static void check_certificates(struct doctor *d)
 		const char *path = of->mode == MODE_OFF ? NULL : of->identity.certificate;
 		_cleanup_certificates_ struct tls_certificates *c = NULL;
 		struct tls_certificate x;
+		bool is_good;
 
 		if (!is_new(&seen, path) || !(c = load(path)))
 			continue;
@@ -208,7 +209,8 @@ static void check_certificates(struct doctor *d)
 		tls_certificates_get(c, 0, &x);
 		if (!first || x.not_after < first)
 			first = x.not_after;
-		good += check_dates(d, c, path, renew_ours) & check_use(d, c, path);
+		is_good = check_dates(d, c, path, renew_ours);
+		good += check_use(d, c, path) && is_good;
 	}
 	if (n && good == n) {
 		char text[TEXT_TIME_LEN];
