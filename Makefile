@@ -297,7 +297,7 @@ lint-analyze: $(patsubst %.c,$(BUILD)/analyze/%.ok,$(lib_src) $(shim_src) $(ctl_
 # promises about its ret_ parameters; cppcheck takes the NULLs of accept4() and promoted uint16_t for mistakes.
 no_analyzer := unix.Malloc core.NonNullParamChecker
 no_cppcheck := missingIncludeSystem memleak resourceLeak nullPointer nullPointerRedundantCheck ctunullpointer invalidPrintfArgType_uint \
-               getpwnamCalled getgrnamCalled readdirCalled
+               getpwnamCalled getpwuidCalled getgrnamCalled readdirCalled
 
 $(BUILD)/analyze/%.ok: %.c $(BUILD)/.flags $(wildcard lib/*.h shim/*.h provision/*.h include/botls/*.h) | $(skels)
 	$(call say,ANALYZE,$<)mkdir -p $(@D) && $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror \

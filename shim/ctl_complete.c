@@ -84,8 +84,10 @@ static bool is_value(const char *word)
 static size_t split(char *grammar, char *ret_words[], size_t max)
 {
 	size_t n = 0;
+	char *rest;
 
-	for (char *word = strtok(grammar, " []|"); word && n < max; word = strtok(NULL, " []|"))
+	for (char *word = strtok_r(grammar, " []|", &rest); word && n < max;
+	     word = strtok_r(NULL, " []|", &rest))
 		ret_words[n++] = word;
 	return n;
 }
