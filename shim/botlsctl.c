@@ -152,8 +152,9 @@ static unsigned output_width(void)
 	return 0;
 }
 
-/* Colours only where somebody looks at them (https://no-color.org). */
-static int set_color(const char *when, bool json)
+/* Colours only where somebody looks at them (https://no-color.org). JSON is never printed through
+ * what makes them. */
+static int set_color(const char *when)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	bool is_on = isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && term &&
@@ -167,7 +168,7 @@ static int set_color(const char *when, bool json)
 		text_complain("--color %s: it is one of auto, always, never", when);
 		return -EINVAL;
 	}
-	text_set_color(is_on && !json);
+	text_set_color(is_on);
 	return 0;
 }
 
@@ -277,7 +278,7 @@ static enum ctl_exit run(struct ctl *c, int argc, char **argv)
 	struct options o = {.color = "auto"};
 	const struct ctl_command *command;
 
-	if (parse_options(argc, argv, c, &o) < 0 || set_color(o.color, c->json) < 0)
+	if (parse_options(argc, argv, c, &o) < 0 || set_color(o.color) < 0)
 		return CTL_USAGE;
 	if (o.help)
 		return ctl_help(c, 0, NULL);

@@ -14,6 +14,13 @@ static void check_running(struct doctor *d)
 	const char *version = jv_get_string(d->show, "version", "?");
 	char up[TEXT_TIME_LEN];
 
+	if (!d->show && access(d->c->socket, W_OK) < 0 && errno == EACCES) {
+		doctor_say(d, DOCTOR_FAIL,
+			   "run 'botlsctl doctor' as root: steering, guard and sessions were not "
+			   "looked at",
+			   "%s", d->unreachable.text);
+		return;
+	}
 	if (!d->show) {
 		doctor_say(d, DOCTOR_FAIL,
 			   "start it ('systemctl start botlsd'); until then steering, guard and "

@@ -8,7 +8,7 @@ from harness.botlsd import BOTLSCTL, TLS_PORT
 from harness.scene import Scene
 from harness.wait import wait_until
 
-SILENT, CLOSED = "192.0.2.77", "10.100.0.2"
+SILENT, CLOSED, LOCKED = "192.0.2.77", "10.100.0.2", "10.100.0.3"
 
 
 def doctor(shim, *words):
@@ -50,13 +50,15 @@ def test_planted_faults(lab, pki):
     scene.a.address("eth0", "10.100.0.1/24")
     scene.b.address("eth0", "10.100.0.2/24")
     shim = scene.shim_a
-    shim.neighbors.update({SILENT: {}, CLOSED: {"port": 8999}, "192.0.2.64/28": {}, "192.0.2.9": {"mode": "off"}})
+    shim.neighbors.update({SILENT: {}, CLOSED: {"port": 8999}, LOCKED: {"tcp-md5": "a secret"}, "192.0.2.64/28": {}, "192.0.2.9": {"mode": "off"}})
     scene.start_shims()
     scene.daemons().wait_up()
     status, results = doctor(shim)
     assert status == 1
     assert f"{CLOSED}: TCP to port 8999: Connection refused" in texts(results, "neighbor", "FAIL")
     assert any(t.startswith(f"{SILENT}: TCP to port {TLS_PORT}: ") for t in texts(results, "neighbor", "FAIL"))
+    # Without its key nobody would answer: it is not tried.
+    assert [t for t in texts(results, "neighbor") if t.startswith(LOCKED)] == [f"{LOCKED} is idle"]
     assert "1 up over TLS" in texts(results, "neighbor", "ok")
     assert "1 with mode = off, left alone" in texts(results, "neighbor", "ok")
     assert all(r["next"] for r in results if r["check"] == "neighbor" and r["state"] == "FAIL")
