@@ -88,10 +88,14 @@ static void print_rest(struct doctor *d)
 	}
 }
 
-const struct jv *doctor_status(const struct doctor *d, const char *name)
+const struct jv *doctor_status(const struct doctor *d, size_t at)
 {
 	const struct jv *neighbors = jv_get(d->show, "neighbors");
+	const char *name = d->config->neighbors[at].name;
 
+	/* Both have one order, unless the configuration was changed since. */
+	if (strcmp(jv_get_string(jv_at(neighbors, at), "name", ""), name) == 0)
+		return jv_at(neighbors, at);
 	for (size_t i = 0; i < jv_size(neighbors); i++)
 		if (strcmp(jv_get_string(jv_at(neighbors, i), "name", ""), name) == 0)
 			return jv_at(neighbors, i);

@@ -53,8 +53,8 @@ extern const struct doctor_group doctor_daemon, doctor_kernel, doctor_credential
 void doctor_say(struct doctor *d, enum doctor_state state, const char *next, const char *fmt, ...)
 	PRINTF(4, 5);
 
-/* The neighbor in the answer to show; NULL when botlsd does not tell. */
-const struct jv *doctor_status(const struct doctor *d, const char *name);
+/* What botlsd tells about the neighbor at this place of the configuration; NULL: nothing. */
+const struct jv *doctor_status(const struct doctor *d, size_t at);
 
 /* ctl_doctor_proc.c: what /proc says. */
 struct doctor_process {

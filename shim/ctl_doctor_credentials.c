@@ -222,15 +222,16 @@ static void check_certificates(struct doctor *d)
 }
 
 /* Our address towards the neighbor, as it is configured or as botlsd found it. */
-static bool own_address(const struct doctor *d, const struct neighbor_config *n, struct addr *ret)
+static bool own_address(const struct doctor *d, size_t at, struct addr *ret)
 {
+	const struct neighbor_config *n = &d->config->neighbors[at];
 	const char *text;
 
 	if (n->local_address.family != AF_UNSPEC) {
 		*ret = n->local_address;
 		return true;
 	}
-	text = jv_get_string(doctor_status(d, n->name), "local_address", NULL);
+	text = jv_get_string(doctor_status(d, at), "local_address", NULL);
 	return text && addr_parse(text, ret, NULL) == 0;
 }
 
@@ -248,7 +249,7 @@ static void check_names(struct doctor *d)
 		struct tls_certificate x;
 		struct addr own;
 
-		if (n->mode == MODE_OFF || !own_address(d, n, &own))
+		if (n->mode == MODE_OFF || !own_address(d, i, &own))
 			continue;
 		if (strcmp(path, n->identity.certificate) != 0) {
 			tls_certificates_free(c);

@@ -195,7 +195,7 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 
 	for (size_t i = 0; i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *c = &d->config->neighbors[i];
-		struct target t = {.neighbor = c, .status = doctor_status(d, c->name), .fd = -1};
+		struct target t = {.neighbor = c, .status = doctor_status(d, i), .fd = -1};
 
 		if (c->mode == MODE_OFF)
 			off++;

@@ -204,12 +204,26 @@ static void become(char *const argv[], int out)
 	_exit(127);
 }
 
+/* Its exit status; one that does not end within two seconds is ended. */
+static int reap(pid_t pid)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int status, tries = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (++tries == 200)
+			kill(pid, SIGKILL);
+		nanosleep(&pause, NULL);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -ETIMEDOUT;
+}
+
 int doctor_run(char *const argv[], char *buf, size_t size)
 {
 	struct pollfd p = {.events = POLLIN};
 	size_t len = 0;
 	ssize_t n = 1;
-	int fds[2], status;
+	int fds[2];
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -224,13 +238,6 @@ int doctor_run(char *const argv[], char *buf, size_t size)
 		len += n > 0 ? n : 0;
 	}
 	buf[len] = '\0';
-	close(fds[0]);
-	if (pid < 0)
-		return -EAGAIN;
-	if (n > 0 || waitpid(pid, &status, WNOHANG) == 0)
-		kill(pid, SIGTERM); /* says too much, or takes too long: it gets SIGPIPE or this */
-	else
-		return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
-	waitpid(pid, &status, 0);
-	return -ETIMEDOUT;
+	close(fds[0]); /* one that says too much gets SIGPIPE */
+	return pid < 0 ? -EAGAIN : reap(pid);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unit under a real systemd: what it starts, reloads, restarts and stops, with the wire watched."""
 
+import json
 import os
 import signal
 
@@ -70,6 +71,38 @@ def test_reload(lab, pki):
     assert unit.show()["generation"] == 2
     assert service.since() == since
     service.assert_private()
+
+
+def test_doctor_knows_units(lab, pki):
+    """botlsd that no boot would start, and BGP daemons that would come before it or without it."""
+    service = Service(lab, pki)
+    unit, container = service.unit, service.unit.container
+    unit.start()
+
+    def doctor():
+        answer = json.loads(container.run("botlsctl", "--json", "doctor", check=False).stdout)
+        return [(r["state"], r["text"]) for r in answer["results"] if r["check"] == "systemd"]
+
+    def run_daemon(name, lines=""):
+        container.path(f"/etc/systemd/system/{name}.service").write_text(
+            f"[Unit]\n{lines}\n[Service]\nExecStart=/usr/bin/python3 -c "
+            "'import socket, time; s = socket.create_server((\"\", 179)); time.sleep(300)'\n")
+        container.run("systemctl", "daemon-reload")
+        container.run("systemctl", "start", name)
+        wait_until(lambda: len(doctor()) == 2, 10, f"doctor knows {name}")
+        found = doctor()
+        container.run("systemctl", "stop", name)
+        return found[1]
+
+    assert doctor() == [("FAIL", "botlsd.service is not started at boot: required neighbors are then spoken to in clear text")]
+    unit.systemctl("enable")
+    assert doctor() == [("ok", "botlsd is run by botlsd.service")]
+    state, text = run_daemon("mybgpd")
+    assert state == "FAIL" and text.startswith("mybgpd.service may start before botlsd.service: ")
+    state, text = run_daemon("bird")  # which the unit is ordered before
+    assert state == "warn" and text.startswith("bird.service starts also when botlsd.service could not")
+    assert run_daemon("other", "Requires=botlsd.service\nAfter=botlsd.service") == (
+        "ok", "other.service starts after botlsd.service, and not without it")
 
 
 @pytest.mark.parametrize("own_cgroups", [False, True], ids=["whole-tree", "own-cgroups"])

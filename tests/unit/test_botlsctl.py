@@ -639,3 +639,32 @@ def test_full_disk(ctl):
     with open("/dev/full", "w", encoding="ascii") as full:
         result = ctl("show", answer=show(UP), stdout=full, code=1)
     assert "cannot write the output" in result.stderr
+
+
+def test_doctor_without_botlsd(tmp_path):
+    """What it finds depends on the machine; how it says it does not."""
+    words = ["-s", str(tmp_path / "none"), "-c", str(tmp_path / "none.conf"), "doctor"]
+    result = run(*words)
+    assert result.returncode == 1 and result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == "botlsd" and lines[1].startswith("  FAIL  botlsd          not reached: no control socket")
+    assert all(len(line) <= 80 or " " not in line[24:] for line in lines)
+    assert any(line.startswith("  FAIL  configuration   ") for line in lines)
+    assert any(line.startswith("                     -> start it ('systemctl start botlsd')") for line in lines)
+    answer = json.loads(run("--json", *words).stdout)
+    assert answer["ok"] is False and answer["results"][0]["check"] == "botlsd"
+    assert len(answer["results"]) == answer["passed"] + answer["warnings"] + answer["failures"]
+    assert re.fullmatch(f"{answer['failures']} failures?, {answer['warnings']} warnings?, {answer['passed']} ok", lines[-1])
+
+
+def test_doctor_lists_what_is_wrong_with_the_configuration(tmp_path):
+    conf = tmp_path / "botlsd.conf"
+    conf.write_text('neighbor "192.0.2.2" {\n  frob = 1\n}\n')
+    out = run("-s", str(tmp_path / "none"), "-c", str(conf), "doctor", width=0).stdout
+    assert re.search(f"FAIL  configuration   {conf}:2: .*frob", out)
+
+
+def test_doctor_asks_without_changing(server, tmp_path):
+    server.answer = show(UP)
+    run("-s", str(tmp_path / "control"), "-c", str(tmp_path / "none.conf"), "doctor")
+    assert server.requests == [{"command": "show"}, {"command": "steering"}, {"command": "reload", "dry_run": True}]
