@@ -537,7 +537,8 @@ static void unreadable_files_are_reported(void **state)
 	snprintf(path, sizeof(path), "%s/botlsd.conf", folder);
 	assert_int_equal(truncate(path, (32 << 20) + 1), 0);
 	assert_int_equal(load_folder(folder, &c, &said3), -EFBIG);
-	assert_string_equal(said3, "botlsd.conf: the configuration is longer than 32 MB: make it shorter\n");
+	assert_string_equal(
+		said3, "botlsd.conf: the configuration is longer than 32 MB: make it shorter\n");
 	remove_folder(folder);
 }
 
