@@ -96,11 +96,11 @@ prod_src  := $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
 all_src   := $(prod_src) $(unit_src) $(bpft_src) $(help_src) $(bench_src) $(tool_src)
 units     := $(wildcard dist/*.service dist/*.timer)
 guides    := $(wildcard docs/*.md)
-examples  := dist/botlsd.conf dist/provision.conf $(wildcard dist/grafana/* dist/prometheus/*)
+examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*))
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
-scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh tests/vm/* bench/* dist/* 2>/dev/null)
+scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh tests/vm/* bench/* dist/* dist/debian/* 2>/dev/null)
 
 skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
 main_objs := shim/main.o shim/botlsctl.o provision/main.o
@@ -118,6 +118,7 @@ tool_bin  := $(tool_src:%.c=$(BUILD)/%)
 unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
 bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
 netns_tests  := $(wildcard tests/netns/test_*.py)
+long_tests   := $(wildcard tests/netns/long_*.py)
 
 ##@ Building
 .PHONY: all
@@ -222,6 +223,10 @@ check-netns: all $(tool_bin) $(bench_bin)	## real daemons in throw-away network 
 .PHONY: check-netns-san
 check-netns-san:	## the same with programs under address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
+
+.PHONY: check-long
+check-long: all $(tool_bin)	## what takes too long for every change; needs root
+	$(Q)$(run_tests) --netns $(long_tests)
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
 TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
@@ -334,7 +339,7 @@ uninstall:	## removes what install put there; /etc/botls stays
 
 .PHONY: deb
 deb:	## Debian packages, in $(BUILD)/deb; the tree is not touched
-	$(Q)scripts/deb --build $(BUILD)
+	$(Q)scripts/deb --out $(BUILD)/deb
 
 .PHONY: clean
 clean:	## removes $(BUILD)

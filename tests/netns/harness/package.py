@@ -53,10 +53,10 @@ class Packages:
 
 def build(out=None):
     """Into `out`, or where `make deb` puts them; quick when they are there."""
-    command = ["scripts/deb", "--build", str(BUILD.relative_to(REPOSITORY)), *(["--out", str(out)] if out else [])]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    out = out or BUILD / "deb"
+    result = subprocess.run(["scripts/deb", "--out", str(out)], cwd=REPOSITORY, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    return Packages(out or BUILD / "deb")
+    return Packages(out)
 
 
 @functools.cache

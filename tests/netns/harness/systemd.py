@@ -17,7 +17,7 @@ NOT_HERE = 77  # container.sh
 # What looks at the machine's devices, or waits for what never comes here.
 MASKED = ("systemd-udevd", "systemd-udev-trigger", "systemd-networkd", "systemd-timesyncd", "systemd-resolved",
           "systemd-logind", "systemd-modules-load", "systemd-sysctl", "systemd-random-seed", "systemd-update-utmp",
-          "systemd-binfmt", "apparmor", "networking")
+          "systemd-binfmt", "apparmor", "networking", "packagekit")
 FROM_DIST = {"botlsd.service": "usr/lib/systemd/system/botlsd.service", "botls.sysusers": "usr/lib/sysusers.d/botls.conf",
              "botls.tmpfiles": "usr/lib/tmpfiles.d/botls.conf"}
 
