@@ -4,7 +4,7 @@
 A comment before an indented block says who runs it, or which file it is:
 
     <!-- run on A and B -->                     each line is a command; a failure fails the guide
-    <!-- run on A until "Established" -->       again and again, until its output has the text
+    <!-- run on A until "Established" -->       again and again, until its output matches
     <!-- back on A -->                          the way back of this section
     <!-- file on B: /etc/botls/botlsd.conf -->
 """
@@ -74,7 +74,7 @@ class Reader:
         if block.path:
             self.places[place].write(block.path, text)
         elif block.until:
-            wait_until(lambda: block.until in self._run(place, text).stdout, 60, f"{place}: {text}says {block.until}")
+            wait_until(lambda: re.search(block.until, self._run(place, text).stdout), 60, f"{place}: {text}says {block.until}")
         else:
             result = self._run(place, text)
             assert result.returncode == 0, f"{place}: {text}{result.stdout}{result.stderr}"
