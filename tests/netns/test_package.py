@@ -42,8 +42,10 @@ class Site(Scene):
 
 
 def files(container):
-    found = container.run("find", "/etc", "/usr", "/var", "/run", "/opt", "/root", "-xdev").stdout.splitlines()
-    return {path for path in found if not NOISE.search(path)}
+    """(made, removed) in the container, and what is in /run, which is its own."""
+    made, removed = container.written()
+    made |= set(container.run("find", "/run", "-xdev").stdout.splitlines())
+    return [{path for path in paths if not NOISE.search(path)} for paths in (made, removed)]
 
 
 def rules(ns):
@@ -138,7 +140,8 @@ def test_from_installation_to_purge(lab, pki, built, tmp_path):
     purged = unit.dpkg("-P", "botls-provision", "botls")
     assert "/etc/botls is kept" in purged.stdout
     keys = {f"/etc/botls/{unit.options[option]}" for option in ("certificate", "key", "ca")}
-    assert files(container) - before == keys | {"/etc/botls", "/etc/botls/tls"}
-    assert before - files(container) == set()
+    made, removed = files(container)
+    assert made - before[0] == keys | {"/etc/botls", "/etc/botls/tls"}
+    assert removed == before[1]
     assert not unit.pins.exists()
     assert rules(site.a.ns) == rules_before

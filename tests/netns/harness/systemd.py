@@ -104,6 +104,16 @@ class Container:
         """What is `path` inside, seen from outside."""
         return pathlib.Path(f"/proc/{self.pid}/root") / path.lstrip("/")
 
+    def written(self):
+        """Paths of what it has that the machine has not, and of what it has removed."""
+        upper = self.folder / "tmpfs/upper"
+        found = subprocess.run(["nsenter", "--target", str(self.pid), "--mount", "find", upper, "-printf", "%y %P\n"],
+                               text=True, capture_output=True, check=True).stdout
+        entries = [(kind, f"/{path}") for kind, _, path in (line.partition(" ") for line in found.splitlines())]
+        made = {path for kind, path in entries if kind != "c" and not os.path.lexists(path)}
+        removed = {path for kind, path in entries if kind == "c" and os.path.lexists(path)}
+        return made, removed
+
     def stop(self):
         if self.outer is None or self.outer.poll() is not None:
             return
