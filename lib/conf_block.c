@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Blocks of settings, and their way into the fields. */
 #include "conf.h"
+#include "secret.h"
 
 #include <errno.h>
 
@@ -11,8 +12,9 @@ static void block_done(struct conf_block *b)
 
 		for (size_t j = 0; j < s->n_values; j++) {
 			if (s->option->type == CONF_SECRET)
-				explicit_bzero(s->values[j], strlen(s->values[j]));
-			free(s->values[j]);
+				secret_free(s->values[j]);
+			else
+				free(s->values[j]);
 		}
 		free(s->values);
 	}

@@ -2,6 +2,7 @@
 /* Fields that hold values: copied, compared, freed. */
 #include "addr.h"
 #include "conf_internal.h"
+#include "secret.h"
 
 #include <errno.h>
 
@@ -29,9 +30,10 @@ void conf_clear(const struct conf_option *o, void *base)
 	if (conf_is_string(o)) {
 		char *s = *(char **)f;
 
-		if (s && conf_is_secret(o))
-			explicit_bzero(s, strlen(s));
-		free(s);
+		if (conf_is_secret(o))
+			secret_free(s);
+		else
+			free(s);
 	} else if (conf_is_list(o)) {
 		conf_free_list(o, *(void **)f, conf_count(o, base));
 		*conf_count_of(o, base) = 0;
@@ -47,7 +49,7 @@ int conf_copy(const struct conf_option *o, void *to, const void *from)
 	if (conf_is_string(o)) {
 		const char *s = *(char *const *)conf_field(o, from);
 
-		if (s && !(copy = strdup(s)))
+		if (s && !(copy = conf_is_secret(o) ? secret_strdup(s) : strdup(s)))
 			return -ENOMEM;
 	} else if (conf_is_list(o)) {
 		n = conf_count(o, from);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conf.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,14 +14,12 @@ struct text {
 
 static void text_done(struct text *t)
 {
-	if (t->data)
-		explicit_bzero(t->data, t->len);
-	free(t->data);
+	secret_free(t->data);
 }
 
 static int read_all(int fd, size_t size, struct text *ret)
 {
-	char *data = malloc(size + 1);
+	char *data = secret_alloc(size + 1);
 	size_t n = 0;
 
 	if (!data)
@@ -33,7 +32,7 @@ static int read_all(int fd, size_t size, struct text *ret)
 		if (r < 0) {
 			int error = -errno;
 
-			free(data);
+			secret_free(data);
 			return error;
 		}
 		if (r == 0)

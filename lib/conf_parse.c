@@ -4,6 +4,7 @@
  * value that it does not like; what the strings mean is the schema's.
  */
 #include "conf_internal.h"
+#include "secret.h"
 
 #include <confuse.h>
 #include <errno.h>
@@ -61,7 +62,7 @@ static int add_value(struct conf_setting *s, const char *value)
 	if (!more)
 		return -ENOMEM;
 	s->values = more;
-	more[s->n_values] = strdup(value);
+	more[s->n_values] = s->option->type == CONF_SECRET ? secret_strdup(value) : strdup(value);
 	if (!more[s->n_values])
 		return -ENOMEM;
 	s->n_values++;

@@ -12,6 +12,7 @@
  * is libconfuse's to report.
  */
 #include "conf_internal.h"
+#include "secret.h"
 
 #include <errno.h>
 
@@ -496,7 +497,7 @@ int conf_scan(const struct conf_schema *schema, const char *text, size_t len, un
 
 	/* Each two bytes "${" grow by one, each closing quote or brace that is put in stands for a
 	 * byte that is missing. */
-	s.out = malloc(2 * len + 8);
+	s.out = secret_alloc(2 * len + 8);
 	if (!s.out)
 		return -ENOMEM;
 	while ((t = next_token(&s)) != TOKEN_END && !s.error)
@@ -507,7 +508,7 @@ int conf_scan(const struct conf_schema *schema, const char *text, size_t len, un
 	begin_chunk(&s, s.n_out, s.line, NULL);
 	if (s.error) {
 		free(s.chunks);
-		free(s.out);
+		secret_free(s.out);
 		return s.error;
 	}
 	*ret = (struct scanned){.text = s.out, .chunks = s.chunks, .n_chunks = s.n_chunks};
@@ -517,5 +518,5 @@ int conf_scan(const struct conf_schema *schema, const char *text, size_t len, un
 void conf_scanned_done(struct scanned *s)
 {
 	free(s->chunks);
-	free(s->text);
+	secret_free(s->text);
 }

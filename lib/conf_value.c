@@ -2,6 +2,7 @@
 /* The values of options: from text into the field. */
 #include "addr.h"
 #include "conf_internal.h"
+#include "secret.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -227,7 +228,7 @@ static int parse_string(const struct conf_option *o, void *base, const struct co
 		if (r < 0)
 			return r;
 	} else {
-		text = strdup(value);
+		text = conf_is_secret(o) ? secret_strdup(value) : strdup(value);
 		if (!text)
 			return errtext_set(e, -ENOMEM, "out of memory");
 	}
@@ -280,9 +281,11 @@ static int parse_secret_file(const struct conf_option *o, void *base,
 		return r;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	r = read_secret(o, fd, path, key, e);
-	if (r < 0)
+	if (r < 0) {
+		explicit_bzero(key, sizeof(key));
 		return r;
-	text = strdup(key);
+	}
+	text = secret_strdup(key);
 	explicit_bzero(key, sizeof(key));
 	if (!text)
 		return errtext_set(e, -ENOMEM, "out of memory");

@@ -158,6 +158,9 @@ void tls_pin_print(const uint8_t pin[static TLS_PIN_LEN], char buf[static 48]);
 struct tls_peer *tls_peer_new(X509 *x);
 void tls_peer_free(struct tls_peer *p);
 
+/* tls_start.c: while a key is read */
+void tls_wipe_freed(bool on);
+
 /* tls_pem.c: every one refuses an empty, truncated or damaged file with its path in *e. */
 int tls_pem_certificates(const struct tls_blob *b, STACK_OF(X509) * *ret, struct errtext *e);
 int tls_pem_crls(const struct tls_blob *b, STACK_OF(X509_CRL) * *ret, struct errtext *e);

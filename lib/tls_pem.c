@@ -137,7 +137,9 @@ int tls_pem_key(const struct tls_blob *b, EVP_PKEY **ret, struct errtext *e)
 
 	if (r < 0)
 		return r;
+	tls_wipe_freed(true);
 	key = PEM_read_bio_PrivateKey(bio, NULL, on_password, &was_asked);
+	tls_wipe_freed(false);
 	cause = ERR_peek_error();
 	ERR_clear_error();
 	if (key) {

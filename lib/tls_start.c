@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls_internal.h"
+#include "wipe.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -11,11 +12,46 @@
 #define KEY_HEAP     (64 << 20)
 #define KEY_HEAP_MIN 32
 
+/* What OpenSSL makes of a private key on its way from PEM is freed with the key still in it (an
+ * EC key's octets, 3.0). So while one is read, what is freed is wiped. */
+static bool is_wiping;
+
+void tls_wipe_freed(bool on)
+{
+	is_wiping = on;
+}
+
+static void *on_malloc(size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(len);
+}
+
+static void *on_realloc(void *p, size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return is_wiping ? wipe_realloc(p, len) : realloc(p, len);
+}
+
+static void on_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (is_wiping)
+		wipe_free(p);
+	else
+		free(p);
+}
+
 int tls_start(struct errtext *e)
 {
 	static int locked = -1;
 	unsigned char byte;
 
+	/* Refused in a process that has used OpenSSL before, as tests do. */
+	CRYPTO_set_mem_functions(on_malloc, on_realloc, on_free);
 	ERR_clear_error();
 	if (!OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG, NULL) ||
 	    RAND_bytes(&byte, 1) != 1)

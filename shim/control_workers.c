@@ -3,29 +3,12 @@
 
 #include "log.h"
 #include "messages.h"
+#include "secret.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 /* --- giving a worker its configuration
  * ----------------------------------------------------------------------------------- */
-
-static int memfd_of(const void *data, size_t len, int *ret_fd)
-{
-	_cleanup_close_ int fd = memfd_create("botls", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	for (size_t done = 0; done < len;) {
-		ssize_t n = write(fd, (const char *)data + done, len - done);
-
-		if (n < 0)
-			return -errno;
-		done += n;
-	}
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
 
 static int send_config(struct child *child, const struct config *config)
 {
@@ -41,16 +24,16 @@ static int send_config(struct child *child, const struct config *config)
 	config_print(config, f);
 	if (fclose(f) != 0)
 		return -ENOMEM;
-	r = memfd_of(text, len, &fd);
-	return r < 0 ? r : child_send(child, MSG_CONFIG, 0, NULL, 0, fd);
+	r = secret_fd(text, len, &fd);
+	return r < 0 ? r : child_send(child, MSG_CONFIG, len, NULL, 0, fd);
 }
 
 static int send_file(void *arg, const char *path, const void *data, size_t len)
 {
 	_cleanup_close_ int fd = -1;
-	int r = memfd_of(data, len, &fd);
+	int r = secret_fd(data, len, &fd);
 
-	return r < 0 ? r : child_send(arg, MSG_FILE, 0, path, strlen(path), fd);
+	return r < 0 ? r : child_send(arg, MSG_FILE, len, path, strlen(path), fd);
 }
 
 int control_send_batch(struct control *c, struct child *child, const struct state *s, uint32_t id)

@@ -2,6 +2,7 @@
 #include "credentials.h"
 
 #include "botls/botls.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,9 +41,7 @@ static void file_free(void *p)
 {
 	struct file *f = p;
 
-	if (f->data)
-		explicit_bzero(f->data, f->len);
-	free(f->data);
+	secret_free(f->data);
 	free(f->path);
 	free(f);
 }
@@ -76,74 +75,106 @@ bool files_equal(const struct files *a, const struct files *b, const char *path)
 	return x && y && x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
 }
 
-/* Reads to the end; a file that is written to while it is read is caught when it does not parse. */
-static int read_all(int fd, char **ret_data, size_t *ret_len)
+/* Takes `file` over. */
+static int insert(struct files *f, struct file *file)
 {
-	off_t size = lseek(fd, 0, SEEK_END);
-	size_t len = 0;
-	char *data;
+	struct file **in_tree = tsearch(file, &f->tree, by_path);
+	int r = !in_tree ? -ENOMEM : *in_tree != file ? -EEXIST : 0;
 
-	if (size < 0)
-		return -errno;
-	if (size > CREDENTIAL_FILE_MAX)
-		return -EFBIG;
-	data = malloc(size + 1);
-	if (!data)
-		return -ENOMEM;
-	while (len < (size_t)size) {
-		ssize_t n = pread(fd, data + len, size - len, len);
-
-		if (n < 0) {
-			int r = -errno;
-
-			explicit_bzero(data, len);
-			free(data);
-			return r;
-		}
-		if (n == 0)
-			break;
-		len += n;
-	}
-	data[len] = '\0';
-	*ret_data = data;
-	*ret_len = len;
-	return 0;
-}
-
-int files_add(struct files *f, const char *path, int fd)
-{
-	struct file *file, **in_tree;
-	int r;
-
-	file = calloc(1, sizeof(*file));
-	if (!file)
-		return -ENOMEM;
-	file->path = strdup(path);
-	r = file->path ? read_all(fd, &file->data, &file->len) : -ENOMEM;
-	if (r == 0) {
-		in_tree = tsearch(file, &f->tree, by_path);
-		r = !in_tree ? -ENOMEM : *in_tree != file ? -EEXIST : 0;
-	}
 	if (r < 0)
 		file_free(file);
 	return r;
 }
 
+static int file_new(const char *path, struct file **ret)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (file)
+		file->path = strdup(path);
+	if (!file || !file->path) {
+		free(file);
+		return -ENOMEM;
+	}
+	*ret = file;
+	return 0;
+}
+
+int files_add(struct files *f, const char *path, int fd, size_t len)
+{
+	struct file *file = NULL;
+	const void *sent;
+	int r = len > CREDENTIAL_FILE_MAX ? -EFBIG : file_new(path, &file);
+
+	if (r < 0)
+		return r;
+	r = secret_map(fd, len, &sent);
+	if (r == 0) {
+		file->data = secret_alloc(len + 1);
+		if (file->data)
+			memcpy(file->data, sent, len);
+		secret_unmap(sent, len);
+		file->len = len;
+		r = file->data ? 0 : -ENOMEM;
+	}
+	if (r < 0) {
+		file_free(file);
+		return r;
+	}
+	return insert(f, file);
+}
+
+/* Reads to the end; a file that is written to while it is read is caught when it does not parse. */
+static int read_all(int fd, struct file *file)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > CREDENTIAL_FILE_MAX)
+		return -EFBIG;
+	file->data = secret_alloc(st.st_size + 1);
+	if (!file->data)
+		return -ENOMEM;
+	while (file->len < (size_t)st.st_size) {
+		ssize_t n = read(fd, file->data + file->len, st.st_size - file->len);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		file->len += n;
+	}
+	return 0;
+}
+
+static int read_file(struct files *f, const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct file *file = NULL;
+	int r = fd < 0 ? -errno : file_new(path, &file);
+
+	if (r < 0)
+		return r;
+	r = read_all(fd, file);
+	if (r < 0) {
+		file_free(file);
+		return r;
+	}
+	return insert(f, file);
+}
+
 static int read_path(struct files *f, const char *path, const char *origin,
 		     config_report_fn *report, void *arg)
 {
-	_cleanup_close_ int fd = -1;
 	char text[512];
-	struct stat st;
 	int r;
 
 	if (!path || files_get(f, path))
 		return 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		r = -errno;
-	else
-		r = S_ISREG(st.st_mode) ? files_add(f, path, fd) : -EINVAL;
+	r = read_file(f, path);
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	snprintf(text, sizeof(text), "cannot read %s: %s%s", path,

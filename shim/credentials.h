@@ -15,7 +15,7 @@
 
 #define CREDENTIAL_FILE_MAX (16 << 20) /* bytes */
 
-/* A set of file contents by path. Keys are wiped when it is freed. */
+/* A set of file contents by path, kept as secrets are (lib/secret.h). */
 struct files;
 int files_new(struct files **ret);
 void files_free(struct files *f);
@@ -25,8 +25,9 @@ void files_free(struct files *f);
  * or -ENOMEM. */
 int files_read(struct files *f, const struct config *c, config_report_fn *report, void *arg);
 
-/* Adds what a descriptor holds, from its beginning. 0, -ENOMEM, -EFBIG, -errno. */
-int files_add(struct files *f, const char *path, int fd);
+/* Adds what control has sent: `len` bytes behind a descriptor of secret_fd(), which may be closed
+ * then. 0, -ENOMEM, -EFBIG, -EEXIST, -errno. */
+int files_add(struct files *f, const char *path, int fd, size_t len);
 /* True when both hold this path with the same bytes. */
 bool files_equal(const struct files *a, const struct files *b, const char *path);
 int files_each(const struct files *f,

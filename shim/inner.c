@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inner.h"
+#include "secret.h"
 #include "steering_internal.h"
 #include "steering_table.h"
 #include "botls/bpf.h"
@@ -130,9 +131,7 @@ static int publish(const struct inner *in, const struct listener *l)
 static void listener_close(struct listener *l)
 {
 	close(l->fd);
-	if (l->password)
-		explicit_bzero(l->password, strlen(l->password));
-	free(l->password);
+	secret_free(l->password);
 }
 
 static bool has_fd(const struct listeners *l, int fd)
@@ -243,10 +242,10 @@ static int stage_one(struct inner *in, const struct steering_entry *entry)
 		append(&in->staged, same);
 		return 0;
 	}
-	l.password = strdup(entry->inner_tcp_md5);
+	l.password = secret_strdup(entry->inner_tcp_md5);
 	r = l.password ? listener_socket(&l, &l.fd) : -ENOMEM;
 	if (r < 0) {
-		free(l.password);
+		secret_free(l.password);
 		return r;
 	}
 	append(&in->staged, &l);

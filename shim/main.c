@@ -7,6 +7,7 @@
 #include "control.h"
 #include "log.h"
 #include "sandbox.h"
+#include "secret.h"
 #include "steering.h"
 #include "tls.h"
 #include "worker.h"
@@ -17,8 +18,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#define LOCKED_MEMORY (128 << 20)
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
@@ -79,15 +78,6 @@ static void raise_descriptor_limit(void)
 		log_warning("cannot raise the limit of open descriptors: %s", strerror(errno));
 }
 
-/* Where nobody has raised it, only for as long as we may: capabilities go next. */
-static void raise_locked_memory_limit(void)
-{
-	struct rlimit limit = {.rlim_cur = LOCKED_MEMORY, .rlim_max = LOCKED_MEMORY}, now;
-
-	if (getrlimit(RLIMIT_MEMLOCK, &now) == 0 && now.rlim_cur < LOCKED_MEMORY)
-		setrlimit(RLIMIT_MEMLOCK, &limit);
-}
-
 /* What control never gives up again; each was left out once, and something failed. The same list is
  * in dist/botlsd.service. */
 static const int capabilities[] = {
@@ -118,7 +108,7 @@ static int confine(const struct config *config)
 	else if (r == 0)
 		log_warning("private keys may be swapped to disk: raise LimitMEMLOCK= (ulimit -l) "
 			    "to %d MB",
-			    LOCKED_MEMORY >> 20);
+			    (int)(SECRET_LIMIT >> 20));
 	return r < 0 ? r : 0;
 }
 
@@ -131,7 +121,7 @@ static int run(struct config *config, const char *keylog)
 	signal(SIGPIPE, SIG_IGN);
 	umask(0077);
 	raise_descriptor_limit();
-	raise_locked_memory_limit();
+	secret_raise_limit();
 	if (confine(config) < 0) {
 		config_free(config);
 		return EXIT_FAILURE;

@@ -14,8 +14,8 @@
 enum message_type {
 	/* control to worker; a batch of CONFIG, FILE and LISTENER messages takes effect with APPLY
 	 */
-	MSG_CONFIG = 1,	    /* descriptor: text of config_print() */
-	MSG_FILE,	    /* payload: path; descriptor: what it held when control read it */
+	MSG_CONFIG = 1, /* id: length; descriptor: text of config_print() (secret_fd()) */
+	MSG_FILE, /* id: length; payload: path; descriptor: what it held when control read it */
 	MSG_LISTENER_TLS,   /* descriptor: where neighbors come in */
 	MSG_LISTENER_INNER, /* descriptor: where the daemon's own connections come in */
 	MSG_KEYLOG,	    /* descriptor: append TLS secrets here (--keylog) */

@@ -14,6 +14,7 @@
  */
 #include "inner.h"
 #include "routes.h"
+#include "secret.h"
 #include "steering_internal.h"
 #include "botls/botls.h"
 #include "lookup.skel.h"
@@ -43,13 +44,8 @@ static struct route *route_of(const struct steering *s)
 
 static void entries_free(struct steering_entry *entries, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		char *password = (char *)entries[i].inner_tcp_md5;
-
-		if (password)
-			explicit_bzero(password, strlen(password));
-		free(password);
-	}
+	for (size_t i = 0; i < n; i++)
+		secret_free((char *)entries[i].inner_tcp_md5);
 	free(entries);
 }
 
@@ -63,7 +59,7 @@ static int entries_copy(const struct steering_entry *entries, size_t n, struct s
 		copy[i] = entries[i];
 		if (!entries[i].inner_tcp_md5)
 			continue;
-		copy[i].inner_tcp_md5 = strdup(entries[i].inner_tcp_md5);
+		copy[i].inner_tcp_md5 = secret_strdup(entries[i].inner_tcp_md5);
 		if (!copy[i].inner_tcp_md5) {
 			entries_free(copy, i);
 			return -ENOMEM;

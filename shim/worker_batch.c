@@ -2,6 +2,7 @@
 #include "worker_batch.h"
 
 #include "messages.h"
+#include "secret.h"
 
 #include <errno.h>
 
@@ -38,27 +39,30 @@ static void on_config_problem(void *arg, const char *where, const char *text)
 	fail(arg, where, text);
 }
 
-static void add_config(struct batch *b, int fd)
+static void add_config(struct batch *b, int fd, size_t len)
 {
-	_cleanup_free_ char *text = NULL;
-	off_t size = lseek(fd, 0, SEEK_END);
+	_cleanup_secret_ char *text = NULL;
+	const void *sent;
 
-	if (size < 0 || !(text = malloc(size + 1)) || pread(fd, text, size, 0) != size) {
+	if (secret_map(fd, len, &sent) == 0) {
+		text = secret_strndup(sent, len);
+		secret_unmap(sent, len);
+	}
+	if (!text) {
 		fail(b, "configuration", "it did not arrive whole");
 		return;
 	}
-	text[size] = '\0';
 	config_free(TAKE(b->config));
 	if (config_load_text(text, on_config_problem, b, &b->config) < 0)
 		fail(b, "configuration", "it cannot be read back");
 }
 
-static void add_file(struct batch *b, const char *path, int fd)
+static void add_file(struct batch *b, const char *path, int fd, size_t len)
 {
 	int r = b->files ? 0 : files_new(&b->files);
 
 	if (r == 0)
-		r = files_add(b->files, path, fd);
+		r = files_add(b->files, path, fd, len);
 	if (r < 0)
 		fail(b, path, strerror(-r));
 }
@@ -80,9 +84,9 @@ bool batch_add(struct batch *b, struct ipc_message *m)
 	switch (m->type) {
 	case MSG_CONFIG:
 		batch_done(b); /* one that broke off before its APPLY */
-		add_config(b, m->fd);
+		add_config(b, m->fd, m->id);
 		return true;
-	case MSG_FILE: add_file(b, m->payload, m->fd); return true;
+	case MSG_FILE: add_file(b, m->payload, m->fd, m->id); return true;
 	case MSG_LISTENER_TLS: add_listener(b, &b->tls_fds, &b->n_tls, m); return true;
 	case MSG_LISTENER_INNER: add_listener(b, &b->inner_fds, &b->n_inner, m); return true;
 	default: return false;

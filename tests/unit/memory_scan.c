@@ -60,3 +60,56 @@ bool memory_has_secret(void)
 	explicit_bzero(block, sizeof(block));
 	return is_found;
 }
+
+static bool is_turned_in(const uint8_t *data, size_t n, const uint8_t *turned, size_t len)
+{
+	for (size_t at = 0; at + len <= n; at++) {
+		size_t i = 0;
+
+		while (i < len && (data[at + i] ^ turned[i]) == 0xff)
+			i++;
+		if (i == len)
+			return true;
+	}
+	return false;
+}
+
+/* smaps tells the flags of a mapping after its range. */
+static bool has_turned(const uint8_t *turned, size_t len, bool is_locked)
+{
+	static uint8_t block[(1 << 20) + 4096];
+	_cleanup_fclose_ FILE *smaps = fopen("/proc/self/smaps", "r");
+	_cleanup_close_ int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long from = 0, to = 0, a, b;
+	bool is_found = false;
+	char line[512];
+
+	assert_true(smaps && fd >= 0 && len <= 4096);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &a, &b) == 2) {
+			from = a;
+			to = b;
+		}
+		if (strncmp(line, "VmFlags:", 8) != 0 || !strstr(line, " wr") ||
+		    is_locked != (strstr(line, " lo") && strstr(line, " dd")))
+			continue;
+		for (; from < to; from += 1 << 20) {
+			size_t want = to - from < sizeof(block) ? to - from : sizeof(block);
+			ssize_t n = pread(fd, block, want, from);
+
+			is_found |= n > 0 && is_turned_in(block, n, turned, len);
+		}
+	}
+	explicit_bzero(block, sizeof(block));
+	return is_found;
+}
+
+bool memory_has_unlocked(const uint8_t *turned, size_t len)
+{
+	return has_turned(turned, len, false);
+}
+
+bool memory_has_locked(const uint8_t *turned, size_t len)
+{
+	return has_turned(turned, len, true);
+}

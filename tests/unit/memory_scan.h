@@ -6,6 +6,7 @@
 #include "util.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Built with the address sanitizer, which keeps what is freed and reserves more than any limit. */
 #if defined(__has_feature)
@@ -23,5 +24,11 @@
  * free(3) writes over the first bytes. */
 char *memory_secret(void);
 bool memory_has_secret(void);
+
+/* The same for bytes of the test's own, which it keeps with each bit turned over so that they are
+ * not found themselves: true when they stand anywhere that is not locked and left out of cores. */
+bool memory_has_unlocked(const uint8_t *turned, size_t len);
+/* Where they may be. */
+bool memory_has_locked(const uint8_t *turned, size_t len);
 
 #endif

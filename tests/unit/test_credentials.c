@@ -198,7 +198,7 @@ static void files_are_handed_on(void **state)
 	assert_int_equal(files_read(files, &config, on_report, &reports), 0);
 	assert_int_equal(files_each(files, check_one, &count), 0);
 	assert_int_equal(count, 3);
-	assert_int_equal(files_add(files, n.identity.key, -1), -EBADF);
+	assert_int_equal(files_add(files, n.identity.key, -1, 1), -EBADF);
 	files_free(files);
 	neighbor_done(&n);
 }

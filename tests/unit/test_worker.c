@@ -12,6 +12,7 @@
 #include "log.h"
 #include "loop.h"
 #include "messages.h"
+#include "secret.h"
 #include "sock.h"
 #include "tls_pair.h"
 #include "util.h"
@@ -22,7 +23,6 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 struct play {
@@ -92,20 +92,13 @@ static const struct ipc_callbacks callbacks = {.on_message = on_message, .on_gon
 		}                                                                                  \
 	} while (0)
 
-static int memfd_of(const char *text)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	return fd;
-}
-
 static void send_text(struct play *p, uint32_t type, const char *path, const char *text)
 {
-	int fd = memfd_of(text);
+	size_t len = strlen(text);
+	int fd;
 
-	assert_int_equal(ipc_send(p->ipc, type, 0, path, strlen(path), fd), 0);
+	assert_int_equal(secret_fd(text, len, &fd), 0);
+	assert_int_equal(ipc_send(p->ipc, type, len, path, strlen(path), fd), 0);
 	close(fd);
 }
 
