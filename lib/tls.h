@@ -52,8 +52,9 @@ struct tls_params {
 
 /* Once per process, before the first context: OpenSSL reads its configuration and seeds its
  * generator, so that it opens no file later, and takes memory for private keys that is locked, left
- * out of cores and wiped when it is freed. Returns 1, 0 when the memory could not be locked
- * (RLIMIT_MEMLOCK), or -errno. */
+ * out of cores and wiped when it is freed: TLS_KEY_HEAP bytes, less where RLIMIT_MEMLOCK is below
+ * SECRET_LIMIT. Returns how many are locked (0: none, it serves all the same), or -errno. */
+#define TLS_KEY_HEAP (64 << 20)
 int tls_start(struct errtext *e);
 
 struct tls_ctx;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "secret.h"
 #include "tls_internal.h"
 #include "wipe.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <sys/resource.h>
 
-/* Pages become resident as they are used, so that the size is only a bound: 20000 different RSA
- * keys of 4096 bits, and the handshakes that are under way. When it is full, keys and handshakes
- * fail. */
-#define KEY_HEAP     (64 << 20)
-#define KEY_HEAP_MIN 32
+#define KEY_HEAP_LEAST (1 << 20)
+#define KEY_HEAP_MIN   32
 
 /* What OpenSSL makes of a private key on its way from PEM is freed with the key still in it (an
  * EC key's octets, 3.0). So while one is read, what is freed is wiped. */
@@ -45,9 +44,25 @@ static void on_free(void *p, const char *file, int line)
 		free(p);
 }
 
+/* Pages become resident as they are used, so that the size is only a bound: 20000 different RSA
+ * keys of 4096 bits, and the handshakes that are under way. When it is full, keys and handshakes
+ * fail. */
+static int heap_size(void)
+{
+	struct rlimit limit;
+	int size = TLS_KEY_HEAP;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= SECRET_LIMIT)
+		return size;
+	while (size > KEY_HEAP_LEAST && (rlim_t)size > limit.rlim_cur / 2)
+		size /= 2;
+	return size;
+}
+
 int tls_start(struct errtext *e)
 {
 	static int locked = -1;
+	int size = heap_size();
 	unsigned char byte;
 
 	/* Refused in a process that has used OpenSSL before, as tests do. */
@@ -59,9 +74,9 @@ int tls_start(struct errtext *e)
 				   tls_error_text(ERR_peek_error()));
 	if (locked >= 0)
 		return locked;
-	switch (CRYPTO_secure_malloc_init(KEY_HEAP, KEY_HEAP_MIN)) {
+	switch (CRYPTO_secure_malloc_init(size, KEY_HEAP_MIN)) {
 	case 0: return errtext_set(e, -ENOMEM, "no memory for private keys");
-	case 1: return locked = 1;
-	default: return locked = 0; /* it serves, but is not locked */
+	case 1: return locked = size;
+	default: return locked = 0;
 	}
 }

@@ -107,8 +107,12 @@ static int confine(const struct config *config)
 		log_error("cannot start: %s", e.text);
 	else if (r == 0)
 		log_warning("private keys may be swapped to disk: raise LimitMEMLOCK= (ulimit -l) "
-			    "to %d MB",
-			    (int)(SECRET_LIMIT >> 20));
+			    "to %zu MB",
+			    SECRET_LIMIT >> 20);
+	else if (r < TLS_KEY_HEAP)
+		log_info("memory for private keys: %d MB; for more raise LimitMEMLOCK= (ulimit "
+			 "-l) to %zu MB",
+			 r >> 20, SECRET_LIMIT >> 20);
 	return r < 0 ? r : 0;
 }
 

@@ -10,14 +10,15 @@
 #include "neighbor.h"
 #include "plan.h"
 #include "rate.h"
+#include "requests.h"
 #include "sandbox.h"
 #include "sock.h"
 #include "worker_batch.h"
 #include "worker_status.h"
 
 #include <errno.h>
-#include <search.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -42,8 +43,7 @@ struct worker {
 	unsigned n_dying;	     /* dropped ones whose sessions still end */
 	struct listeners tls, inner;
 
-	void *requests; /* tsearch(3) of struct request by id */
-	uint32_t last_request;
+	struct requests requests;
 	uint64_t last_session;
 	unsigned n_handshakes;
 	struct rate rate;
@@ -56,64 +56,21 @@ struct worker {
 	struct log_limit unknown_limit;
 };
 
-/* A socket that control was asked for. */
-struct request {
-	uint32_t id;
-	struct session *session;
-};
-
 /* --- requests to control
  * ------------------------------------------------------------------------------------------------
  */
 
-static int by_id(const void *a, const void *b)
-{
-	uint32_t ia = ((const struct request *)a)->id, ib = ((const struct request *)b)->id;
-
-	return (ia > ib) - (ia < ib);
-}
-
-static struct session *take_request(struct worker *w, uint32_t id)
-{
-	const struct request key = {.id = id};
-	struct request **found = tfind(&key, &w->requests, by_id), *r;
-	struct session *session;
-
-	if (!found)
-		return NULL;
-	r = *found;
-	session = r->session;
-	tdelete(&key, &w->requests, by_id);
-	free(r);
-	return session;
-}
-
 static uint32_t want(struct worker *w, uint32_t type, struct neighbor *n, struct session *s,
 		     bool clear)
 {
-	struct request *r = calloc(1, sizeof(*r));
 	struct message_want m = {.clear = clear};
 	struct session_info info;
 
-	if (!r)
-		return 0;
 	session_get_info(s, &info);
 	strcpy(m.neighbor, neighbor_name(n));
 	m.own = *info.own;
 	m.peer = *info.peer;
-	if (++w->last_request == 0)
-		w->last_request = 1;
-	r->id = w->last_request;
-	r->session = s;
-	if (!tsearch(r, &w->requests, by_id)) {
-		free(r);
-		return 0;
-	}
-	if (ipc_send(w->ipc, type, r->id, &m, sizeof(m), -1) < 0) {
-		take_request(w, r->id);
-		return 0;
-	}
-	return w->last_request;
+	return requests_send(&w->requests, w->ipc, type, &m, s);
 }
 
 static uint32_t want_outer(void *host, struct neighbor *n, struct session *s, bool clear)
@@ -128,13 +85,15 @@ static uint32_t want_inner(void *host, struct neighbor *n, struct session *s)
 
 static void forget_request(void *host, uint32_t id)
 {
-	take_request(host, id);
+	struct worker *w = host;
+
+	requests_take(&w->requests, id);
 }
 
 static void on_socket(struct worker *w, struct ipc_message *m)
 {
 	const struct message_socket *answer = m->payload;
-	struct session *s = take_request(w, m->id);
+	struct session *s = requests_take(&w->requests, m->id);
 
 	if (!s || m->len != sizeof(*answer))
 		return; /* nobody waits any more: ipc closes the descriptor */
@@ -627,6 +586,8 @@ int worker_main(int fd, unsigned number, const char *user)
 	struct worker *w = calloc(1, sizeof(*w));
 	int status;
 
+	snprintf(name, sizeof(name), "botlsd-%u", number);
+	prctl(PR_SET_NAME, name); /* exec left it as "exe" */
 	snprintf(name, sizeof(name), "worker %u", number);
 	log_init(name);
 	if (!w)

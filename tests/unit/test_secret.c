@@ -277,7 +277,7 @@ int main(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	secret_raise_limit();
-	if (tls_start(&e) != 1) {
+	if (tls_start(&e) <= 0) {
 		print_message("memory cannot be locked (ulimit -l): skipped\n");
 		return 0;
 	}
