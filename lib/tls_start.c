@@ -45,8 +45,8 @@ static void on_free(void *p, const char *file, int line)
 }
 
 /* Pages become resident as they are used, so that the size is only a bound: 20000 different RSA
- * keys of 4096 bits, and the handshakes that are under way. When it is full, keys and handshakes
- * fail. */
+ * keys of 2048 bits (896 bytes each), twice while a reload is under way, and handshakes. When it is
+ * full, keys and handshakes fail. */
 static int heap_size(void)
 {
 	struct rlimit limit;

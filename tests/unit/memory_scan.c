@@ -63,13 +63,16 @@ bool memory_has_secret(void)
 
 static bool is_turned_in(const uint8_t *data, size_t n, const uint8_t *turned, size_t len)
 {
-	for (size_t at = 0; at + len <= n; at++) {
-		size_t i = 0;
+	const uint8_t *end = data + n, *at = data;
 
-		while (i < len && (data[at + i] ^ turned[i]) == 0xff)
+	while ((at = memchr(at, turned[0] ^ 0xff, end - at)) && (size_t)(end - at) >= len) {
+		size_t i = 1;
+
+		while (i < len && (at[i] ^ turned[i]) == 0xff)
 			i++;
 		if (i == len)
 			return true;
+		at++;
 	}
 	return false;
 }
