@@ -154,6 +154,7 @@ static void failed(struct session *s, enum tls_reason reason, const char *text)
 static void attempt(struct session *s)
 {
 	if (!s->ops->may_handshake(s->host)) {
+		s->is_clear = false; /* by then TLS may be back: on_retry() decides anew */
 		hold(s, WAIT_FOR_SLOT_MS);
 		return;
 	}

@@ -29,7 +29,7 @@ struct play {
 	int daemon, neighbor; /* the far ends; -1 not yet, or closed */
 	struct tls *tls;      /* the neighbor's */
 	unsigned outer_wanted, inner_wanted, forgotten, failures;
-	bool last_clear, may_clear, has_ended;
+	bool last_clear, may_clear, has_ended, has_no_slot;
 	uint32_t request;
 	enum tls_reason reason;
 	char failure[256], why[256];
@@ -64,8 +64,7 @@ static void forget_request(void *host, uint32_t id)
 
 static bool may_handshake(void *host)
 {
-	(void)host;
-	return true;
+	return !((struct play *)host)->has_no_slot;
 }
 
 static bool may_clear(void *host)
@@ -396,6 +395,22 @@ static void preferred_goes_clear(void **state)
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), 5);
 }
 
+/* TLS came back while the attempt in clear text waited for its turn. */
+static void clear_is_decided_when_it_is_tried(void **state)
+{
+	struct play *p = *state;
+
+	p->config.mode = MODE_PREFERRED;
+	p->may_clear = true;
+	begin_out(p);
+	p->has_no_slot = true;
+	session_give_socket(p->session, p->request, -1, "refused");
+	assert_int_equal(session_state(p->session), SESSION_HELD);
+	p->may_clear = p->has_no_slot = false;
+	until(p, p->outer_wanted == 2);
+	assert_false(p->last_clear);
+}
+
 static void knock(struct play *p)
 {
 	struct session_params sp = params(p);
@@ -536,6 +551,7 @@ int main(void)
 		T(out_refused_late_is_held),
 		T(required_never_asks_for_clear),
 		T(preferred_goes_clear),
+		T(clear_is_decided_when_it_is_tried),
 		T(in_reaches_the_daemon),
 		T(in_passes_a_refusal_on_as_reset),
 		T(a_wrong_as_never_reaches_the_daemon),
