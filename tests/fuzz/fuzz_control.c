@@ -182,6 +182,7 @@ static void ask(uint8_t how)
 static void turn(void)
 {
 	CHECK(loop_turn(rig->c->loop, false) == 0);
+	crig_notified(rig); /* or control would wait for systemd to read */
 }
 
 static void step(uint8_t op)
@@ -329,7 +330,6 @@ static void settle(void)
 	wait_worker();
 	check_messages();
 	check_peers();
-	crig_notified(rig);
 	worker()->answer = RIG_TAKES;
 	rig->steering.apply_error = 0;
 	worker()->by_hand = false;
