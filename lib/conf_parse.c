@@ -146,6 +146,18 @@ static struct conf_block *new_block(const struct conf_kind *kind)
 	return &b->items[b->n_items++];
 }
 
+/* What libconfuse has half made when memory runs out, its cfg_free() falls over: it is left behind.
+ * The lexer is reset by that of another root. */
+static int abandon(void)
+{
+	cfg_opt_t none[] = {CFG_END()};
+	cfg_t *another = cfg_init(none, CFGF_NONE);
+
+	if (another)
+		cfg_free(another);
+	return parser->error = -ENOMEM;
+}
+
 /* A fresh cfg_t for each chunk: after an error the lexer goes on in the middle of what it was in,
  * and only cfg_free() of a root resets it. */
 static int parse_chunk(cfg_opt_t *opts, FILE *f)
@@ -158,7 +170,10 @@ static int parse_chunk(cfg_opt_t *opts, FILE *f)
 	if (!cfg)
 		return -ENOMEM;
 	cfg_set_error_function(cfg, on_error);
+	errno = 0;
 	r = cfg_parse_fp(cfg, f);
+	if (r != CFG_SUCCESS && errno == ENOMEM)
+		return abandon();
 	section = b->kind && cfg_size(cfg, b->kind->name) ? cfg_getsec(cfg, b->kind->name) : NULL;
 	if (section && !parser->error) {
 		b->title = strdup(cfg_title(section));

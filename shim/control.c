@@ -501,7 +501,7 @@ void control_free(struct control *c)
 
 int control_check(const struct config *config, config_report_fn *report, void *arg)
 {
-	struct files *files;
+	struct files *files = NULL;
 	char text[128];
 	int bad = 0, r;
 

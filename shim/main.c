@@ -45,7 +45,11 @@ static int run_worker(char **args)
 
 static int check(const struct config *config, bool print)
 {
-	if (control_check(config, report, NULL) < 0)
+	int r = control_check(config, report, NULL);
+
+	if (r == -ENOMEM)
+		report(NULL, config->path, "out of memory");
+	if (r < 0)
 		return EXIT_CONFIG;
 	if (print)
 		config_print(config, stdout);
