@@ -94,12 +94,13 @@ bench_src := $(wildcard bench/*.c)
 tool_src  := $(wildcard tests/netns/*.c)
 prod_src  := $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
 all_src   := $(prod_src) $(unit_src) $(bpft_src) $(help_src) $(bench_src) $(tool_src)
+faults    := $(BUILD)/tests/netns/faults.so
 units     := $(wildcard dist/*.service dist/*.timer)
 guides    := $(wildcard docs/*.md)
 examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*))
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
-             tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] bench/*.[ch])
+             tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] tests/netns/faults/*.c bench/*.[ch])
 scripts   := $(shell grep -lsE '^\#!.*(bash|/sh)' scripts/* scripts/*/* .ci/run tests/*/*.sh tests/*/*/*.sh tests/vm/* bench/* dist/* dist/debian/* 2>/dev/null)
 
 skels := $(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.skel.h)
@@ -128,7 +129,7 @@ all: $(programs)	## the programs (the default)
 everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
 
 .PHONY: tests
-tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin) $(bench_bin)
+tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin) $(bench_bin) $(faults)
 
 $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
@@ -189,6 +190,11 @@ $(bench_bin): $(call in,obj,$(bench_src))
 $(tool_bin): $(BUILD)/%: $(BUILD)/obj/%.o $(call archives_of,obj)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(prov_libs) $(LDLIBS)
 
+# Goes into botlsd by LD_PRELOAD: no archive, no sanitizer.
+$(faults): tests/netns/faults/faults.c $(BUILD)/.flags
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -std=gnu11 -g -O2 $(warn) -Wno-missing-prototypes -fPIC -shared \
+		-fvisibility=hidden -o $@ $< -ldl
+
 $(BUILD)/ebpf/%.bpf.o: ebpf/%.bpf.c $(BUILD)/.flags
 	$(call say,BPF,$<)mkdir -p $(@D) && $(CLANG) $(bpf_cflags) $(BPF_CFLAGS) -MMD -MP -c -o $@ $< && $(LLVM_STRIP) -g $@
 
@@ -217,7 +223,7 @@ check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefi
 	$(Q)$(run_tests) $(san_bin) --replay $(replay_bin)
 
 .PHONY: check-netns
-check-netns: all $(tool_bin) $(bench_bin)	## real daemons in throw-away network namespaces; needs root
+check-netns: all $(tool_bin) $(bench_bin) $(faults)	## real daemons in throw-away network namespaces; needs root
 	$(Q)$(run_tests) --netns $(netns_tests)
 
 .PHONY: check-netns-san

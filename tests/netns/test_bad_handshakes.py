@@ -380,7 +380,7 @@ AFTER = {
     "a wrong tag": (lambda e: e.send_raw(record(DATA, b"\x11" * 60)), {"bad_record_mac"}),
     "a record that is too short": (lambda e: e.send_raw(record(DATA, b"\x11" * 5)), {"bad_record_mac", "decode_error"}),
     "a record of 20 kB": (lambda e: e.send_raw(record(DATA, bytes(20000))), {"record_overflow"}),
-    "a record of 16,385 bytes": (lambda e: e.send(bytes(16385)), {"record_overflow"}),
+    "a record of 16,385 bytes": (lambda e: e.send_record(DATA, bytes(16385)), {"record_overflow"}),
     "a record in clear": (lambda e: e.send_raw(record(HANDSHAKE, message(t.KEY_UPDATE, b"\0"))), unexpected | {"bad_record_mac"}),
     "a handshake message of 16 MB": (lambda e: e.send_record(HANDSHAKE, b"\x04\xff\xff\xff" + bytes(9)), illegal | unexpected),
 }

@@ -39,7 +39,7 @@ KEEPALIVE = bgp(4)
 
 
 class BadStage:
-    def __init__(self, lab, pki, count=16, options=None, **globals_a):
+    def __init__(self, lab, pki, count=16, options=None, env=None, **globals_a):
         self.pki = pki
         self.a, self.b = lab.pair()
         self.c = lab.router("r3")
@@ -51,7 +51,9 @@ class BadStage:
         self._free = iter(self._hosts)
         self.options = {"local-address": OURS, "handshake-timeout": 5, "hold-time": 10, **(options or {})}
         self.shim = Botlsd(self.a, {GOOD_B: {}, **{host: dict(self.options) for host in self._hosts}},
-                           pki.issue(GOOD_A, OURS), **{"daemon-users": ["bird", "root"], **globals_a})
+                           pki.issue(GOOD_A, OURS), **{"daemon-users": ["bird", "root"],
+                              **{name.replace("_", "-"): value for name, value in globals_a.items()}})
+        self.shim.process.env = env
         self.good = Botlsd(self.b, {GOOD_A: {}}, pki.router(self.b))
         self.bird = Bird(self.a, [Peering(GOOD_B, self.b.asn, local=GOOD_A),
                                   Peering("10.0.0.0/16", BAD_AS, local=OURS, passive=True, multihop=2)], ["10.201.0.0/24"])
@@ -124,7 +126,7 @@ class BadStage:
         return rawtls.connect(self.a.ns, OURS, address, 179)
 
     def failure(self, address, deadline=15):
-        return wait_until(lambda: self.shim.ctl("show", address)["neighbors"][0].get("last_failure"), deadline,
+        return wait_until(lambda: self.shim.ctl("show", "neighbor", address)["neighbors"][0].get("last_failure"), deadline,
                           f"a failure with {address} is told")
 
     def all_failures(self):
@@ -139,7 +141,7 @@ def in_parallel(function, items, width=32):
         try:
             return function(item)
         except Exception as e:
-            problems.append(f"{item}: {type(e).__name__}: {e}")
+            problems.append(f"{str(item)[:80]}: {type(e).__name__}: {e}")
 
     with concurrent.futures.ThreadPoolExecutor(width) as pool:
         results = list(pool.map(one, items))

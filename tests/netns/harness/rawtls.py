@@ -271,7 +271,8 @@ class End:
         assert kind == CCS, f"record of type {kind}"
 
     def send(self, data):
-        self.send_record(DATA, data)
+        for at in range(0, len(data) or 1, 16384):
+            self.send_record(DATA, data[at:at + 16384])
 
     def read(self):
         """Application data; what TLS says to itself meanwhile is followed."""

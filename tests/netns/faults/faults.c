@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Loaded into botlsd by LD_PRELOAD (tests/netns/harness/faults.py): memory that runs out and a wall
+ * clock that jumps, both when the test says so in a page that it shares with us ($BOTLS_FAULTS).
+ * Mapped before the process confines itself; afterwards no system call is made that botlsd would
+ * not.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+struct faults {
+	int64_t pid;	   /* whose memory */
+	int64_t countdown; /* this allocation fails; 0: none */
+	int64_t count;	   /* allocations of `pid` so far */
+	int64_t failed;
+	int64_t clock_offset; /* seconds, of everybody */
+};
+
+static struct faults none, *faults = &none;
+static int64_t own_pid;
+static int (*real_clock_gettime)(clockid_t id, struct timespec *ret);
+
+/* glibc's own names: dlsym() itself allocates. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *path = getenv("BOTLS_FAULTS");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *page;
+
+	own_pid = getpid();
+	real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+	if (fd < 0)
+		return;
+	page = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page != MAP_FAILED)
+		faults = page;
+}
+
+static int fails_now(void)
+{
+	if (faults->pid != own_pid)
+		return 0;
+	__atomic_add_fetch(&faults->count, 1, __ATOMIC_RELAXED);
+	if (faults->countdown <= 0 || __atomic_sub_fetch(&faults->countdown, 1, __ATOMIC_RELAXED))
+		return 0;
+	faults->failed++;
+	errno = ENOMEM;
+	return 1;
+}
+
+EXPORT void *malloc(size_t size)
+{
+	return fails_now() ? NULL : __libc_malloc(size);
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __libc_calloc(n, size);
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	return size && fails_now() ? NULL : __libc_realloc(p, size);
+}
+
+EXPORT int clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int r = real_clock_gettime ? real_clock_gettime(id, ret) : -1;
+
+	if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+		ret->tv_sec += faults->clock_offset;
+	return r;
+}
+
+EXPORT time_t time(time_t *ret)
+{
+	struct timespec ts = {};
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (ret)
+		*ret = ts.tv_sec;
+	return ts.tv_sec;
+}
+
+EXPORT int gettimeofday(struct timeval *restrict ret, void *restrict zone)
+{
+	struct timespec ts = {};
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*ret = (struct timeval){ts.tv_sec, ts.tv_nsec / 1000};
+	return 0;
+}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that runs out and a clock that jumps, in botlsd and its workers (tests/netns/faults/faults.c)."""
+
+import mmap
+import struct
+
+from .botlsd import BUILD
+
+LIBRARY = (BUILD / "tests/netns/faults.so").resolve()
+FIELDS = ("pid", "countdown", "count", "failed", "clock_offset")
+
+
+class Faults:
+    """Its attributes are those of struct faults, and live in the page shared with botlsd."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(4096))
+        self.env = {"LD_PRELOAD": str(LIBRARY), "BOTLS_FAULTS": str(path)}
+        self._file = open(path, "r+b")
+        self._page = mmap.mmap(self._file.fileno(), 4096)
+
+    def __getattr__(self, name):
+        return struct.unpack_from("q", self._page, 8 * FIELDS.index(name))[0]
+
+    def __setattr__(self, name, value):
+        if name in FIELDS:
+            struct.pack_into("q", self._page, 8 * FIELDS.index(name), value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def fail(self, pid, at):
+        """The `at`-th allocation of this process from now on fails."""
+        self.countdown = 0
+        self.pid, self.failed, self.count = pid, 0, 0
+        self.countdown = at
+
+    def stop(self):
+        self.countdown = self.pid = 0
+
+    def count_of(self, pid, do):
+        """How many allocations a process makes while do() runs."""
+        self.fail(pid, 0)
+        do()
+        count = self.count
+        self.stop()
+        return count
