@@ -119,7 +119,7 @@ tool_bin  := $(tool_src:%.c=$(BUILD)/%)
 unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
 bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
 netns_tests  := $(wildcard tests/netns/test_*.py)
-long_tests   := $(wildcard tests/netns/long_*.py)
+long_tests   := $(wildcard tests/long/test_*.py)
 
 ##@ Building
 .PHONY: all
@@ -231,8 +231,8 @@ check-netns-san:	## the same with programs under address and undefined-behaviour
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
 
 .PHONY: check-long
-check-long: all $(tool_bin)	## what takes too long for every change; needs root
-	$(Q)$(run_tests) --netns $(long_tests)
+check-long: all $(tool_bin) $(bench_bin) $(faults)	## what takes minutes: kills, half an hour of flapping neighbors, floods, guides; LONG=tests/long/test_x.py for one
+	$(Q)$(run_tests) --long $(or $(LONG),$(long_tests))
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
 TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
