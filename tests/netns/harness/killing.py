@@ -78,8 +78,6 @@ class Killing:
     def kill(self, victim):
         side = self.scene.side_a if victim[0] == "a" else self.scene.side_b
         shim = side.shim
-        if not shim.process.is_running():
-            return
         orphans = children(shim.process.pid)
         if victim.endswith("control"):
             shim.kill9_control()
@@ -88,18 +86,18 @@ class Killing:
             time.sleep(self.random.choice((0, 0, 0.3, 1.5)))  # closed, with daemons that dial
             shim.start(wait=False)
         else:
+            if not orphans:
+                return False  # the one before has just been killed
             for pid in orphans:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:  # one that is just starting over
-                    continue
+                os.kill(pid, signal.SIGKILL)
         self.killed[victim] = self.killed.get(victim, 0) + 1
+        return True
 
     def burst(self, victims, count):
         """`count` kills at random moments, without waiting for what is killed to be well again; then all is."""
-        for _ in range(count):
+        while count > 0:
             time.sleep(self.random.choice((0, 0.05, 0.2, 0.5, 1.0)) * self.random.random())
-            self.kill(self.random.choice(victims))
+            count -= self.kill(self.random.choice(victims))
         for side in self.scene.sides:
             side.shim.wait_ready()
         self.wait_up(60)
