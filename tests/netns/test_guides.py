@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the first guide says, done: every command as it is written, every way back too. The others: long_guides.py."""
+"""What the first guide says, done: every command as it is written, every way back too. The others: tests/long/test_guides_all.py."""
 
 import pytest
 
