@@ -180,8 +180,8 @@ int sock_get_connection(int fd, struct sock_connection *ret)
 	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
 	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return -errno;
-	if ((r = addr_from_sockaddr(&local, &c.local, &c.local_port)) < 0 ||
-	    (r = addr_from_sockaddr(&peer, &c.peer, &c.peer_port)) < 0)
+	if ((r = addr_from_socket(fd, &local, &c.local, &c.local_port)) < 0 ||
+	    (r = addr_from_socket(fd, &peer, &c.peer, &c.peer_port)) < 0)
 		return r;
 	c.rtt_us = info.tcpi_rtt;
 	c.retransmits = info.tcpi_total_retrans;
