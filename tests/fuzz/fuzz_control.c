@@ -304,18 +304,30 @@ static void wait_worker(void)
 	}
 }
 
-/* Without pipes: those are libFuzzer's, towards its symbolizer. */
+static bool is_ours(const char *target)
+{
+	static const char *const kinds[] = {"socket:", "anon_inode:", "/memfd:"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strncmp(target, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Files and pipes are those of whoever runs the harness. */
 static size_t count_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
 	const struct dirent *e;
-	char target[64] = {};
 	size_t n = 0;
 
 	CHECK(d);
-	while ((e = readdir(d)))
-		if (readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1) > 0)
-			n += strncmp(target, "pipe:", 5) != 0;
+	while ((e = readdir(d))) {
+		char target[64] = {};
+
+		n += readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1) > 0 &&
+		     is_ours(target);
+	}
 	closedir(d);
 	return n;
 }

@@ -4,16 +4,15 @@
 import itertools
 import random
 import socket
-import struct
 import threading
 import time
 
 import pytest
 
 from harness import rawtls as t
-from harness.badstage import (BAD_AS, KEEPALIVE, MARKER, OURS, BadStage, Undisturbed, bgp, bgp_open, in_parallel)
+from harness.badstage import (KEEPALIVE, MARKER, BadStage, Undisturbed, bgp, bgp_open, in_parallel)
 from harness.botlsd import TLS_PORT
-from harness.wait import hold_for, wait_until
+from harness.wait import wait_until
 
 TIMEOUT = 3  # s: handshake-timeout
 STRANGER = "10.0.200.1"
