@@ -22,6 +22,13 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 
+/* Argument `n` of a call is `value`; is `value` where `mask` has bits. */
+#define IS(n, value)                                                                               \
+	((struct scmp_arg_cmp){.arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value)})
+#define MASKED(n, mask, value)                                                                     \
+	((struct scmp_arg_cmp){                                                                    \
+		.arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value)})
+
 /* Names that this machine or its libseccomp does not have are passed over. */
 static const char *const common[] = {
 	/* sessions */
@@ -41,22 +48,22 @@ static const struct conditional {
 	const char *call;
 	struct scmp_arg_cmp argument;
 } common_if[] = {
-	{"setsockopt", SCMP_CMP(1, SCMP_CMP_EQ, SOL_SOCKET)},
-	{"setsockopt", SCMP_CMP(1, SCMP_CMP_EQ, IPPROTO_IP)},
-	{"setsockopt", SCMP_CMP(1, SCMP_CMP_EQ, IPPROTO_IPV6)},
-	{"setsockopt", SCMP_CMP(1, SCMP_CMP_EQ, IPPROTO_TCP)},
-	{"ioctl", SCMP_CMP(1, SCMP_CMP_EQ, SIOCOUTQ)},
-	{"ioctl", SCMP_CMP(1, SCMP_CMP_EQ, SIOCINQ)},
-	{"ioctl", SCMP_CMP(1, SCMP_CMP_EQ, SIOCGIFNAME)},
-	{"fcntl", SCMP_CMP(1, SCMP_CMP_EQ, F_GETFD)},
-	{"fcntl", SCMP_CMP(1, SCMP_CMP_EQ, F_SETFD)},
-	{"fcntl", SCMP_CMP(1, SCMP_CMP_EQ, F_GETFL)},
-	{"fcntl", SCMP_CMP(1, SCMP_CMP_EQ, F_SETFL)},
-	{"fcntl", SCMP_CMP(1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC)},
+	{"setsockopt", IS(1, SOL_SOCKET)},
+	{"setsockopt", IS(1, IPPROTO_IP)},
+	{"setsockopt", IS(1, IPPROTO_IPV6)},
+	{"setsockopt", IS(1, IPPROTO_TCP)},
+	{"ioctl", IS(1, SIOCOUTQ)},
+	{"ioctl", IS(1, SIOCINQ)},
+	{"ioctl", IS(1, SIOCGIFNAME)},
+	{"fcntl", IS(1, F_GETFD)},
+	{"fcntl", IS(1, F_SETFD)},
+	{"fcntl", IS(1, F_GETFL)},
+	{"fcntl", IS(1, F_SETFL)},
+	{"fcntl", IS(1, F_DUPFD_CLOEXEC)},
 	/* no memory becomes code */
-	{"mmap", SCMP_CMP(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-	{"mprotect", SCMP_CMP(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-	{"prctl", SCMP_CMP(0, SCMP_CMP_EQ, PR_SET_VMA)},
+	{"mmap", MASKED(2, PROT_EXEC, 0)},
+	{"mprotect", MASKED(2, PROT_EXEC, 0)},
+	{"prctl", IS(0, PR_SET_VMA)},
 };
 
 /* evhttp writes the peer's address as text; for a link-local one the C library asks for the
@@ -237,7 +244,7 @@ static int add(scmp_filter_ctx ctx, uint32_t action, const char *const *names, s
 static int add_conditional(scmp_filter_ctx ctx, struct errtext *e)
 {
 	/* abort() and raise(): signals to ourselves */
-	const struct scmp_arg_cmp own = SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	const struct scmp_arg_cmp own = IS(0, (scmp_datum_t)getpid());
 	int r = add_if(ctx, SCMP_ACT_ALLOW, "tgkill", &own, e);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(common_if); i++)
@@ -300,7 +307,7 @@ int sandbox_allow_calls(enum sandbox_profile profile, sandbox_violation_fn *viol
 {
 	/* A sanitizer goes on without what it is refused, and writes its report. */
 	uint32_t otherwise = SANDBOX_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP;
-	const struct scmp_arg_cmp is_tty = SCMP_CMP(1, SCMP_CMP_EQ, TCGETS);
+	const struct scmp_arg_cmp is_tty = IS(1, TCGETS);
 	_cleanup_filter_ scmp_filter_ctx ctx = NULL;
 	int r = new_filter(otherwise, &ctx, e);
 
@@ -328,8 +335,7 @@ int sandbox_refuse_calls(struct errtext *e)
 		r = add_if(ctx, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(control_clone_flags); i++) {
 		uint32_t flag = control_clone_flags[i];
-		const struct scmp_arg_cmp set =
-			SCMP_CMP(CLONE_FLAGS_AT, SCMP_CMP_MASKED_EQ, flag, flag);
+		const struct scmp_arg_cmp set = MASKED(CLONE_FLAGS_AT, flag, flag);
 
 		r = add_if(ctx, SCMP_ACT_ERRNO(EPERM), "clone", &set, e);
 	}

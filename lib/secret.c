@@ -68,17 +68,19 @@ static struct slab *slab_of(const void *p)
 /* `size` is a multiple of SLAB; so is the address. */
 static void *map_aligned(size_t size)
 {
-	char *p =
-		mmap(NULL, size + SLAB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t before;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *p, *begin;
 
+	/* -1 is what MAP_ANONYMOUS wants: */
+	/* cppcheck-suppress invalidFunctionArg */
+	p = mmap(NULL, size + SLAB, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
-	before = -(uintptr_t)p & (SLAB - 1);
-	if (before)
-		munmap(p, before);
-	munmap(p + before + size, SLAB - before);
-	return p + before;
+	begin = p + (-(uintptr_t)p & (SLAB - 1));
+	if (begin > p)
+		munmap(p, begin - p);
+	munmap(begin + size, p + SLAB - begin);
+	return begin;
 }
 
 static struct slab *slab_new(size_t piece)

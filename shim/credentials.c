@@ -86,7 +86,7 @@ static int insert(struct files *f, struct file *file)
 	return r;
 }
 
-static int file_new(const char *path, struct file **ret)
+static struct file *file_new(const char *path)
 {
 	struct file *file = calloc(1, sizeof(*file));
 
@@ -94,20 +94,22 @@ static int file_new(const char *path, struct file **ret)
 		file->path = strdup(path);
 	if (!file || !file->path) {
 		free(file);
-		return -ENOMEM;
+		return NULL;
 	}
-	*ret = file;
-	return 0;
+	return file;
 }
 
 int files_add(struct files *f, const char *path, int fd, size_t len)
 {
-	struct file *file = NULL;
+	struct file *file;
 	const void *sent;
-	int r = len > CREDENTIAL_FILE_MAX ? -EFBIG : file_new(path, &file);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (len > CREDENTIAL_FILE_MAX)
+		return -EFBIG;
+	file = file_new(path);
+	if (!file)
+		return -ENOMEM;
 	r = secret_map(fd, len, &sent);
 	if (r == 0) {
 		file->data = secret_alloc(len + 1);
@@ -153,11 +155,14 @@ static int read_all(int fd, struct file *file)
 static int read_file(struct files *f, const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct file *file = NULL;
-	int r = fd < 0 ? -errno : file_new(path, &file);
+	struct file *file;
+	int r;
 
-	if (r < 0)
-		return r;
+	if (fd < 0)
+		return -errno;
+	file = file_new(path);
+	if (!file)
+		return -ENOMEM;
 	r = read_all(fd, file);
 	if (r < 0) {
 		file_free(file);
