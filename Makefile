@@ -44,7 +44,7 @@ endif
 # ---- flags: ours first, the user's CFLAGS, CPPFLAGS, LDFLAGS last ----
 
 comma    := ,
-pkgs     := openssl jansson libconfuse libevent_core libnl-3.0 libbpf libseccomp
+pkgs     := openssl jansson libconfuse libevent_core libevent_extra libnl-3.0 libbpf libseccomp
 prov_pkgs := $(pkgs) libcurl
 # What these make needs no library, or installs them first.
 ifneq ($(filter-out help clean deb test demo demo-peering format lint-format check-includes lint-shell lint-man uninstall,\
@@ -82,8 +82,8 @@ bpf_cflags := -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-para
 lib_src   := $(wildcard lib/*.c)
 ctl_src   := $(wildcard shim/botlsctl.c shim/ctl_*.c)
 shim_src  := $(filter-out $(ctl_src),$(wildcard shim/*.c))
-# botlsctl doctor reads the configuration as botlsd does.
-ctl_use   := $(wildcard shim/config*.c) shim/credentials.c
+# botlsctl doctor reads the configuration as botlsd does; metrics are made into text by both.
+ctl_use   := $(wildcard shim/config*.c) shim/credentials.c $(wildcard shim/metrics_*.c)
 prov_src  := $(wildcard provision/*.c)
 bpf_src   := $(wildcard ebpf/*.bpf.c)
 unit_src  := $(wildcard tests/unit/test_*.c)
@@ -97,7 +97,7 @@ all_src   := $(prod_src) $(unit_src) $(bpft_src) $(help_src) $(bench_src) $(tool
 faults    := $(BUILD)/tests/netns/faults.so
 units     := $(wildcard dist/*.service dist/*.timer)
 guides    := $(wildcard docs/*.md)
-examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*))
+examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*)) $(wildcard dist/prometheus/botls.rules.yml dist/grafana/botls.json)
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] tests/netns/faults/*.c bench/*.[ch])

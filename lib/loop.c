@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop.h"
+#include "loop_internal.h"
 #include "util.h"
 
 #include <errno.h>
@@ -323,4 +324,9 @@ int loop_on_signal(struct loop *l, int signo, void (*cb)(void *arg, int signo), 
 	s->next = l->signals;
 	l->signals = s;
 	return 0;
+}
+
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
 }

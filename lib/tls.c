@@ -107,6 +107,8 @@ void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
+	if (t->left)
+		tls_add_counters(t, t->left);
 	SSL_free(t->ssl);
 	tls_record_free(t->record);
 	tls_secrets_free(t->secrets);
@@ -565,7 +567,7 @@ enum tls_want tls_close_notify(struct tls *t)
 }
 
 /* TLS 1.2 cannot change its keys, so that only a new session helps. */
-static bool is_past_key_limit(const struct tls *t)
+bool tls_is_past_key_limit(const struct tls *t)
 {
 	return t->is_established && t->key_update_records && strcmp(t->version, "TLSv1.2") == 0 &&
 	       (t->records_out >= t->key_update_records || t->records_in >= t->key_update_records);
@@ -581,7 +583,7 @@ void tls_get_info(const struct tls *t, struct tls_info *ret)
 		.records_out = t->records_out,
 		.key_updates_sent = t->key_updates_sent,
 		.key_updates_received = t->key_updates_received,
-		.is_past_key_limit = is_past_key_limit(t),
+		.is_past_key_limit = tls_is_past_key_limit(t),
 	};
 
 	if (t->peer) {
@@ -608,4 +610,22 @@ int tls_export(struct tls *t, const char *label, const void *context, size_t con
 					context_len, context != NULL);
 	ERR_clear_error();
 	return ok == 1 ? 0 : -EIO;
+}
+
+void tls_add_counters(const struct tls *t, struct tls_counters *sum)
+{
+	sum->records_in += t->records_in;
+	sum->records_out += t->records_out;
+	sum->key_updates_sent += t->key_updates_sent;
+	sum->key_updates_received += t->key_updates_received;
+}
+
+void tls_leave_counters(struct tls *t, struct tls_counters *where)
+{
+	t->left = where;
+}
+
+time_t tls_peer_not_after(const struct tls *t)
+{
+	return t->peer ? t->peer->not_after : 0;
 }

@@ -166,6 +166,19 @@ struct tls_info {
 };
 void tls_get_info(const struct tls *t, struct tls_info *ret);
 
+/* What is counted, without the rest. */
+struct tls_counters {
+	uint64_t records_in, records_out; /* handshake included */
+	uint64_t key_updates_sent, key_updates_received;
+};
+/* Adds those of `t` to what is there. */
+void tls_add_counters(const struct tls *t, struct tls_counters *sum);
+/* Where tls_free() adds them, so that nothing is lost at the end; outlives `t`. */
+void tls_leave_counters(struct tls *t, struct tls_counters *where);
+/* The end of the peer's certificate, 0: unknown; and tls_info's is_past_key_limit. */
+time_t tls_peer_not_after(const struct tls *t);
+bool tls_is_past_key_limit(const struct tls *t);
+
 /* RFC 5705 / RFC 8446 7.5 exporter. -ENOTCONN unless the handshake is finished (so TLS 1.2 always
  * has the extended master secret that RFC 7627 wants for this), -EIO. */
 int tls_export(struct tls *t, const char *label, const void *context, size_t context_len, void *out,

@@ -99,6 +99,7 @@ struct tls {
 	uint64_t records_in, records_out;
 	uint64_t records_since_update; /* sent under the present key */
 	uint64_t key_updates_sent, key_updates_received;
+	struct tls_counters *left; /* NULL: nobody wants them */
 };
 
 /* tls.c: the first failure is the one that is kept; later calls are ignored. */
