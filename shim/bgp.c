@@ -243,3 +243,27 @@ unsigned bgp_feed(struct bgp_stream *s, const void *data, size_t len, bool exten
 	s->at_boundary = s->have == 0;
 	return completed;
 }
+
+size_t bgp_until_message(const struct bgp_stream *s, const void *data, size_t len)
+{
+	const uint8_t *next = data;
+	uint32_t length = s->length;
+	size_t left;
+
+	if (s->framing_error || s->have == 0)
+		return 0;
+	if (s->have < HEADER_LEN) {
+		uint8_t octets[2];
+
+		if (s->have + len < MARKER_LEN + sizeof(octets))
+			return len;
+		for (size_t i = 0; i < sizeof(octets); i++)
+			octets[i] = s->have > MARKER_LEN + i ? s->header[MARKER_LEN + i]
+							     : next[MARKER_LEN + i - s->have];
+		length = octets[0] << 8 | octets[1];
+		if (length < HEADER_LEN)
+			return 0;
+	}
+	left = length - s->have;
+	return left < len ? left : len;
+}

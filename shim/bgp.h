@@ -58,6 +58,10 @@ void bgp_done(struct bgp_stream *s);
  * capability 6). Out of memory only loses the OPEN's details. */
 unsigned bgp_feed(struct bgp_stream *s, const void *data, size_t len, bool extended);
 
+/* How many of the bytes that come next, not fed yet, belong to the message that is under way; `len`
+ * when none begins among them. 0 when the framing is lost: one place is as good as another then. */
+size_t bgp_until_message(const struct bgp_stream *s, const void *data, size_t len);
+
 const char *bgp_type_name(enum bgp_type t);
 /* "Hold Timer Expired", "Cease/Administrative Reset" ... (RFC 4271 4.5, 4486, 8538, 9234 ...) */
 void bgp_notification_format(uint8_t code, uint8_t subcode, const uint8_t *data, size_t len,

@@ -25,6 +25,9 @@ static const struct ctl_command commands[] = {
 	 ctl_reload},
 	{"reset", "ADDRESS", "end the sessions of a neighbor", 0, ctl_reset},
 	{"log", "level [LEVEL]", "show or set: error, warning, info, debug", 0, ctl_log},
+	{"capture", "ADDRESS", "its decrypted BGP, for tshark; --help tells more", CTL_OPTIONS,
+	 ctl_capture},
+	{"metrics", "[openmetrics|text]", "what botlsd counts, for Prometheus", 0, ctl_metrics},
 	{"help", "", "this text", 0, ctl_help},
 	{"version", "", "the version of botlsctl", 0, ctl_version},
 };
@@ -273,17 +276,46 @@ static const struct ctl_command *choose_command(const char *word, unsigned taken
 	return command;
 }
 
+/* Where the first word is that is no option, nor the value of one. */
+static int first_word(int argc, char **argv)
+{
+	static const char *const with_value[] = {"-s",	       "--socket", "--color", "-i",
+						 "--interval", "--count",  "-c",      "--config"};
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(with_value); k++)
+			if (strcmp(argv[i], with_value[k]) == 0) {
+				i++;
+				break;
+			}
+	return i < argc ? i : argc;
+}
+
+/* The command there, if it has options of its own. */
+static const struct ctl_command *command_with_options(const char *word)
+{
+	for (size_t i = 0; word && word[0] && i < ARRAY_SIZE(commands); i++)
+		if ((commands[i].takes & CTL_OPTIONS) &&
+		    strncmp(word, commands[i].name, strlen(word)) == 0)
+			return &commands[i];
+	return NULL;
+}
+
 static enum ctl_exit run(struct ctl *c, int argc, char **argv)
 {
 	struct options o = {.color = "auto"};
-	const struct ctl_command *command;
+	int at = first_word(argc, argv), n_own = argc - at;
+	const struct ctl_command *own = command_with_options(argv[at]), *command;
 
-	if (parse_options(argc, argv, c, &o) < 0 || set_color(o.color) < 0)
+	if (parse_options(own ? at : argc, argv, c, &o) < 0 || set_color(o.color) < 0)
 		return CTL_USAGE;
 	if (o.help)
 		return ctl_help(c, 0, NULL);
 	if (o.version)
 		return ctl_version(c, 0, NULL);
+	if (own)
+		return own->run(c, n_own, argv + at);
 	if (optind == argc) {
 		print_help(stderr);
 		return CTL_USAGE;

@@ -33,6 +33,23 @@ struct child {
 
 static int start(struct child *c);
 
+#define CHILD_TITLE 24
+static const char *title(const struct child *c, char buf[static CHILD_TITLE])
+{
+	switch (c->cb.kind) {
+	case CHILD_WORKER: snprintf(buf, CHILD_TITLE, "worker %u", c->number); break;
+	case CHILD_METRICS: snprintf(buf, CHILD_TITLE, "metrics process"); break;
+	}
+	return buf;
+}
+
+/* What its death means. */
+static const char *loss(const struct child *c)
+{
+	return c->cb.kind == CHILD_WORKER ? "its sessions are lost; starting another"
+					  : "starting another";
+}
+
 static void on_message(void *arg, struct ipc_message *m)
 {
 	struct child *c = arg;
@@ -59,9 +76,10 @@ static const struct ipc_callbacks ipc_callbacks = {.on_message = on_message, .on
 static void on_ping(void *arg)
 {
 	struct child *c = arg;
+	char name[CHILD_TITLE];
 
 	if (c->unanswered++ >= SILENT_MAX) {
-		log_error("worker %u (pid %d) has not answered for %d s: killing it", c->number,
+		log_error("%s (pid %d) has not answered for %d s: killing it", title(c, name),
 			  c->pid, SILENT_MAX * PING_MS / 1000);
 		/* A core first, if it can still be had; what is stopped or stuck goes with SIGKILL.
 		 */
@@ -75,10 +93,12 @@ static void on_ping(void *arg)
 
 static void plan_restart(struct child *c)
 {
+	char name[CHILD_TITLE];
+
 	if (time(NULL) - c->started >= RESTART_CALM_S)
 		c->restart_ms = RESTART_FIRST_MS;
 	if (timer_set_ms(c->restart, jitter_ms(c->restart_ms)) < 0)
-		log_error("worker %u cannot be started again: out of memory", c->number);
+		log_error("%s cannot be started again: out of memory", title(c, name));
 	c->restart_ms = c->restart_ms * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : c->restart_ms * 2;
 }
 
@@ -86,9 +106,10 @@ static void on_restart(void *arg)
 {
 	struct child *c = arg;
 	int r = start(c);
+	char name[CHILD_TITLE];
 
 	if (r < 0) {
-		log_error("worker %u cannot be started: %s", c->number, strerror(-r));
+		log_error("%s cannot be started: %s", title(c, name), strerror(-r));
 		plan_restart(c);
 		return;
 	}
@@ -109,7 +130,12 @@ static void exec_worker(struct child *c, int fd)
 		_exit(127);
 	/* Exec, not only fork: control's memory, with every neighbor's password, is gone from the
 	 * worker. */
-	execl("/proc/self/exe", "botlsd-worker", "--worker", fd_text, number_text, c->user, NULL);
+	if (c->cb.kind == CHILD_WORKER)
+		execl("/proc/self/exe", "botlsd-worker", "--worker", fd_text, number_text, c->user,
+		      NULL);
+	else
+		execl("/proc/self/exe", "botlsd-metrics", "--metrics", fd_text, number_text,
+		      c->user, NULL);
 	_exit(127);
 }
 
@@ -210,16 +236,16 @@ void child_free(struct child *c)
 
 bool child_reaped(struct child *c, pid_t pid, int status)
 {
+	char name[CHILD_TITLE];
+
 	if (!c->pid || c->pid != pid)
 		return false;
 	if (WIFSIGNALED(status))
-		log_error("worker %u (pid %d) was killed by signal %d (%s): its sessions are lost; "
-			  "starting another",
-			  c->number, pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		log_error("%s (pid %d) was killed by signal %d (%s): %s", title(c, name), pid,
+			  WTERMSIG(status), strsignal(WTERMSIG(status)), loss(c));
 	else
-		log_error("worker %u (pid %d) ended with status %d: its sessions are lost; "
-			  "starting another",
-			  c->number, pid, WEXITSTATUS(status));
+		log_error("%s (pid %d) ended with status %d: %s", title(c, name), pid,
+			  WEXITSTATUS(status), loss(c));
 	c->pid = 0;
 	timer_stop(c->ping);
 	ipc_free(TAKE(c->ipc));
@@ -231,6 +257,11 @@ bool child_reaped(struct child *c, pid_t pid, int status)
 int child_send(struct child *c, uint32_t type, uint32_t id, const void *payload, size_t len, int fd)
 {
 	return c->ipc ? ipc_send(c->ipc, type, id, payload, len, fd) : -EPIPE;
+}
+
+enum child_kind child_kind(const struct child *c)
+{
+	return c->cb.kind;
 }
 
 unsigned child_number(const struct child *c)

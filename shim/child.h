@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker process as control has it: started, given its configuration, asked, watched, started
- * again.
+ * A worker process as control has it, or the metrics process: started, given its configuration,
+ * asked, watched, started again.
  *
  * A crash ends only its own sessions. It is started again at once, and more slowly when it keeps
  * crashing.
@@ -17,7 +17,10 @@
 
 struct child;
 
+enum child_kind { CHILD_WORKER, CHILD_METRICS };
+
 struct child_callbacks {
+	enum child_kind kind;
 	/* A fresh process is there, with nothing: send it its configuration. */
 	void (*on_started)(void *arg, struct child *c);
 	void (*on_message)(void *arg, struct child *c, struct ipc_message *m);
@@ -41,6 +44,7 @@ bool child_reaped(struct child *c, pid_t pid, int status);
 int child_send(struct child *c, uint32_t type, uint32_t id, const void *payload, size_t len,
 	       int fd);
 
+enum child_kind child_kind(const struct child *c);
 unsigned child_number(const struct child *c);
 pid_t child_pid(const struct child *c);	      /* 0 while it is not running */
 int64_t child_started(const struct child *c); /* seconds since the epoch */

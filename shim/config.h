@@ -101,11 +101,16 @@ struct config {
 			      * of bird, frr, gobgp, exabgp, openbgpd (_openbgpd, _bgpd) that exist
 			      */
 	size_t n_daemon_users;
-	char *control_socket;	      /* default BOTLS_CONTROL_PATH */
-	char *control_group;	      /* NULL: only root may use the control socket */
-	char *bpffs;		      /* default BOTLS_BPFFS_PATH */
-	unsigned handshakes_max;      /* concurrent, per worker, 1..10000, default 256 */
-	unsigned handshake_rate;      /* per source and second, 1..1000, default 10 */
+	char *control_socket;	 /* default BOTLS_CONTROL_PATH */
+	char *control_group;	 /* NULL: only root may use the control socket */
+	char *bpffs;		 /* default BOTLS_BPFFS_PATH */
+	unsigned handshakes_max; /* concurrent, per worker, 1..10000, default 256 */
+	unsigned handshake_rate; /* per source and second, 1..1000, default 10 */
+	char *metrics_listen;	 /* "address:port" for HTTP, or NULL: none */
+	enum capture_allowed {
+		CAPTURE_OFF,
+		CAPTURE_ROOT
+	} capture;		      /* who may have the clear text */
 	unsigned expiry_warning_days; /* 0..365, default 30 */
 	enum { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG } log_level;
 
@@ -139,6 +144,10 @@ static inline void cleanup_config(struct config **c)
 	config_free(*c);
 }
 #define _cleanup_config_ __attribute__((cleanup(cleanup_config)))
+
+/* metrics-listen as an address and a port. -EINVAL with *e (which may be NULL). */
+int config_parse_listen(const char *text, struct addr *ret_address, uint16_t *ret_port,
+			struct errtext *e);
 
 /* The neighbor called `name` (any spelling of its address), or NULL. */
 const struct neighbor_config *config_neighbor(const struct config *c, const char *name);

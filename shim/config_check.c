@@ -3,9 +3,46 @@
 #include "config_parse.h"
 #include "botls/botls.h"
 
+#include <errno.h>
+
+int config_parse_listen(const char *text, struct addr *ret_address, uint16_t *ret_port,
+			struct errtext *e)
+{
+	const char *colon = strrchr(text, ':');
+	char host[ADDR_STRLEN] = "", *end;
+	struct errtext problem;
+	struct addr a;
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	unsigned long port;
+
+	if (len >= 2 && text[0] == '[' && text[len - 1] == ']' && len - 2 < sizeof(host))
+		memcpy(host, text + 1, len - 2);
+	else if (len && len < sizeof(host) && !memchr(text, ':', len))
+		memcpy(host, text, len);
+	else
+		return errtext_set(e, -EINVAL,
+				   "'%s' is not an address and a port like 127.0.0.1:9179 or "
+				   "[::1]:9179",
+				   text);
+	if (addr_parse(host, &a, &problem) < 0)
+		return errtext_set(e, -EINVAL, "%.200s", problem.text);
+	port = strtoul(colon + 1, &end, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *end || port < 1 || port > 65535 ||
+	    addr_is_prefix(&a))
+		return errtext_set(e, -EINVAL, "'%s' does not end with a port from 1 to 65535",
+				   text);
+	*ret_address = a;
+	*ret_port = port;
+	return 0;
+}
+
 void config_check_globals(const struct config *c, const struct conf_block *globals,
 			  struct conf_problems *p)
 {
+	struct addr address;
+	struct errtext e;
+	uint16_t port;
+
 	if (c->tls_port == c->inner_port)
 		conf_problem(p,
 			     conf_place_of(globals, conf_has(globals, "inner-port") ? "inner-port"
@@ -19,6 +56,9 @@ void config_check_globals(const struct config *c, const struct conf_block *globa
 		conf_problem(p, conf_place_of(globals, "inner-port"),
 			     "inner-port: %d is where the BGP daemon listens: choose another port",
 			     BOTLS_PORT_BGP);
+	if (c->metrics_listen && config_parse_listen(c->metrics_listen, &address, &port, &e) < 0)
+		conf_problem(p, conf_place_of(globals, "metrics-listen"), "metrics-listen: %s",
+			     e.text);
 	if (!c->n_daemon_users && !conf_is_bad(globals, globals, "daemon-users"))
 		conf_problem(p, conf_place_of(globals, "daemon-users"),
 			     "daemon-users: nobody's connections would be taken: name the daemon's "

@@ -24,6 +24,8 @@ static const char *const level_names[] = {[CONFIG_LOG_ERROR] = "error",
 					  [CONFIG_LOG_INFO] = "info",
 					  [CONFIG_LOG_DEBUG] = "debug"};
 
+static const char *const capture_names[] = {[CAPTURE_OFF] = "off", [CAPTURE_ROOT] = "root"};
+
 #define FIELD(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)NULL)->field)
 #define COUNT(type, field) .count_offset = offsetof(type, field)
 #define GLOBAL(field)	   .scope = CONF_GLOBAL, FIELD(struct config, field)
@@ -64,6 +66,10 @@ static const struct conf_option options[] = {
 	 .help = "handshakes per source and second"},
 	{"expiry-warning-days", CONF_NUMBER, GLOBAL(expiry_warning_days), RANGE(0, 365),
 	 .initial = "30", .help = "days before its end that a certificate is warned of"},
+	{"metrics-listen", CONF_TEXT, GLOBAL(metrics_listen), LENGTH(80),
+	 .help = "address and port where metrics are to be had by HTTP"},
+	{"capture", CONF_ENUM, GLOBAL(capture), NAMES(capture_names), .initial = "root",
+	 .help = "who may see decrypted BGP (botlsctl capture)"},
 	{"log-level", CONF_ENUM, GLOBAL(log_level), NAMES(level_names), .initial = "info",
 	 .help = "least severe lines that are logged"},
 

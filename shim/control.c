@@ -165,6 +165,8 @@ static void refresh(struct control *c)
 	}
 	c->steer_again = false;
 	n = steering_check(c->steering, NULL, NULL, NULL);
+	c->steering_wrong = n > 0 ? n : 0;
+	c->steering_found += c->steering_wrong;
 	if (n <= 0)
 		return;
 	log_warning("the kernel does not agree with %d of the things that were programmed "
@@ -248,10 +250,12 @@ static void on_sigchld(void *arg, int signo)
 	pid_t pid;
 
 	(void)signo;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		control_metrics_reaped(c, pid, status);
 		for (size_t i = 0; i < c->n_children; i++)
 			if (child_reaped(c->children[i], pid, status))
 				break;
+	}
 }
 
 static void on_sighup(void *arg, int signo)
@@ -333,6 +337,15 @@ static int open_tls(struct control *c, struct errtext *e)
 	return tls_listeners_open(c->now.config->tls_port, &c->tls, e);
 }
 
+static int open_metrics(struct control *c, struct errtext *e)
+{
+	int fd, r = control_metrics_open(c->now.config, &fd, e);
+
+	if (r == 0 && fd >= 0)
+		control_metrics_listen(c, fd);
+	return r;
+}
+
 static void log_lack(void *arg, const struct steering_item *item)
 {
 	(void)arg;
@@ -407,7 +420,8 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 	    (r = tls_listeners_set_keys(&c->tls, NULL, c->now.config, e)) < 0 ||
 	    (r = files_read(c->now.files, c->now.config, log_problem, NULL)) < 0 ||
 	    (r = check_credentials(c->now.config, c->now.files, NULL, log_problem, NULL)) < 0 ||
-	    (r = ctlserver_new(&ctl, &c->ctl, e)) < 0 || (r = start_workers(c, e)) < 0)
+	    (r = ctlserver_new(&ctl, &c->ctl, e)) < 0 || (r = control_metrics_new(c)) < 0 ||
+	    (r = when_free(open_metrics, c, e)) < 0 || (r = start_workers(c, e)) < 0)
 		return r;
 	ao_report_refused(c->now.config, NULL, c->tls.has_ao, log_problem, NULL);
 	control_warn_expiry(c);
@@ -477,6 +491,8 @@ void control_free(struct control *c)
 		return;
 	control_reload_free(c);
 	control_gathers_free(c);
+	control_captures_free(c);
+	control_metrics_free(c);
 	ctlserver_free(c->ctl);
 	for (size_t i = 0; i < c->n_children; i++)
 		child_stop(c->children[i]);

@@ -425,6 +425,26 @@ static void reset(struct control *c, struct ctl_request *req, const struct jv *r
 	}
 }
 
+static void capture(struct control *c, struct ctl_request *req, const struct jv *request)
+{
+	const char *name = jv_get_string(request, "neighbor", "");
+	const struct neighbor_config *n;
+
+	if (!*name) {
+		ctl_request_fail(req, "which neighbor?", "botlsctl capture ADDRESS");
+		return;
+	}
+	n = find_neighbor(c, req, name);
+	if (n)
+		control_capture(c, req, n);
+}
+
+static void metrics(struct control *c, struct ctl_request *req, const struct jv *request)
+{
+	(void)request;
+	control_metrics_ask(c, req);
+}
+
 static void add_item(void *arg, const struct steering_item *item)
 {
 	struct jv *o = jv_object_new();
@@ -503,6 +523,8 @@ static const struct command {
 	{"reload", "dry_run", true, reload},
 	{"reset", "neighbor", false, reset},
 	{"log-level", "level", false, set_log_level},
+	{"capture", "neighbor", false, capture},
+	{"metrics", NULL, false, metrics},
 };
 
 /* A misspelled "dry_run" must not reload. */
@@ -540,5 +562,6 @@ void control_on_request(void *arg, struct ctl_request *req, const struct jv *req
 			return;
 		}
 	}
-	ctl_request_fail(req, "no such command", "show, steering, reload, reset, log-level");
+	ctl_request_fail(req, "no such command",
+			 "show, steering, reload, reset, log-level, capture, metrics");
 }

@@ -5,12 +5,15 @@
  *   control_reload.c    from one configuration to the next
  *   control_workers.c   what workers ask for
  *   control_commands.c  what botlsctl asks for
+ *   control_capture.c   captures: who has one, where its records go
+ *   control_metrics.c   snapshots of what is counted, the metrics process
  */
 #ifndef BOTLS_CONTROL_INTERNAL_H
 #define BOTLS_CONTROL_INTERNAL_H
 
 #include "control.h"
 
+#include "botls/capture.h"
 #include "child.h"
 #include "credentials.h"
 #include "ctlserver.h"
@@ -53,6 +56,10 @@ struct control {
 	int keylog_fd;
 	struct timer *network_changed, *poll_clear, *audit, *expiry, *watchdog;
 	struct gather *gathers;
+	struct control_capture *captures[BOTLS_CAPTURES_MAX];
+	struct control_metrics *metrics;
+	unsigned steering_wrong; /* objects, as the last audit found them */
+	uint64_t steering_found; /* all of them, in all audits */
 	uint32_t last_id;
 	uint64_t generation;
 	int64_t started, loaded; /* the configuration: at the start, or by the last reload */
@@ -102,5 +109,29 @@ void control_on_child_silent(struct control *c, struct child *child);
 /* The configuration is another one: what is being shown of the neighbors begins anew. */
 void control_gathers_renew(struct control *c);
 void control_gathers_free(struct control *c);
+
+/* control_capture.c */
+void control_capture(struct control *c, struct ctl_request *req, const struct neighbor_config *n);
+/* A worker that was started takes part in what is being captured; of one that died it is said. */
+void control_captures_resume(struct control *c, struct child *child);
+void control_captures_tell_death(struct control *c, struct child *child);
+/* The configuration is another one: what it no longer allows ends. */
+void control_captures_recheck(struct control *c);
+void control_captures_free(struct control *c);
+
+/* control_metrics.c */
+int control_metrics_new(struct control *c);
+void control_metrics_free(struct control *c);
+/* What metrics-listen says: *ret_fd is a listener, or -1 without one. -errno with *e. */
+int control_metrics_open(const struct config *config, int *ret_fd, struct errtext *e);
+/* The listener from now on (taken over); -1: no HTTP. Starts and stops the process. */
+void control_metrics_listen(struct control *c, int fd);
+void control_metrics_ask(struct control *c, struct ctl_request *req);
+void control_metrics_on_message(struct control *c, struct child *child,
+				const struct ipc_message *m);
+void control_metrics_on_death(struct control *c, struct child *child);
+bool control_metrics_reaped(struct control *c, pid_t pid, int status);
+/* The configuration is another one: a snapshot that is being made begins anew. */
+void control_metrics_renew(struct control *c);
 
 #endif

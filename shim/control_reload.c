@@ -29,6 +29,8 @@ struct reload {
 	uint64_t waiting; /* bit per worker whose answer is due */
 	struct timer *deadline;
 	struct errtext failure;
+	int metrics_fd; /* the listener of another metrics-listen; -1: none, or the same */
+	bool moves_metrics;
 };
 
 int check_credentials(const struct config *config, const struct files *files,
@@ -75,6 +77,7 @@ static void reload_free(struct reload *r)
 	if (!r)
 		return;
 	state_done(&r->next);
+	cleanup_close(&r->metrics_fd);
 	plan_free(r->plan);
 	jv_free(r->errors);
 	timer_free(r->deadline);
@@ -147,6 +150,20 @@ static void succeed(struct reload *r, bool applied)
 	ctl_request_answer(TAKE(r->req), o);
 }
 
+/* A listener that cannot be had refuses the reload. */
+static bool open_metrics(struct reload *r)
+{
+	const char *before = r->control->now.config->metrics_listen;
+	const char *after = r->next.config->metrics_listen;
+	struct errtext e = {};
+
+	r->moves_metrics = strcmp(before ? before : "", after ? after : "") != 0;
+	if (!r->moves_metrics || control_metrics_open(r->next.config, &r->metrics_fd, &e) == 0)
+		return true;
+	fail(r, e.text, "choose another metrics-listen");
+	return false;
+}
+
 /* Reads and checks the new configuration. False: the reason has been told. */
 static bool prepare(struct reload *r)
 {
@@ -186,7 +203,7 @@ static bool prepare(struct reload *r)
 		fail(r, text, "restart botlsd (systemctl restart botlsd)");
 		return false;
 	}
-	return true;
+	return open_metrics(r);
 }
 
 /* What is known of a neighbor now goes on being true. */
@@ -300,6 +317,10 @@ static void commit(struct reload *r)
 		 r->plan->n_resets);
 	succeed(r, true);
 	control_gathers_renew(c);
+	control_captures_recheck(c);
+	control_metrics_renew(c);
+	if (r->moves_metrics)
+		control_metrics_listen(c, TAKE_FD(r->metrics_fd));
 	control_warn_expiry(c);
 	finish(r); /* the plan borrows from the old configuration */
 	state_done(&old);
@@ -391,6 +412,7 @@ void control_reload(struct control *c, struct ctl_request *req, bool dry_run)
 	}
 	r->control = c;
 	r->req = req;
+	r->metrics_fd = -1;
 	r->errors = jv_array_new();
 	if (!prepare(r)) {
 		reload_free(r);

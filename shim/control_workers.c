@@ -167,6 +167,7 @@ static void on_started(void *arg, struct child *child)
 		if (c->now.peers[i].clear_votes & (1ULL << child_number(child)))
 			child_send(child, MSG_FALLBACK_BEGIN, 0, name, strlen(name), -1);
 	}
+	control_captures_resume(c, child);
 }
 
 static void on_message(void *arg, struct child *child, struct ipc_message *m)
@@ -178,6 +179,8 @@ static void on_message(void *arg, struct child *child, struct ipc_message *m)
 	case MSG_WANT_INNER: on_want(c, child, m); break;
 	case MSG_FALLBACK: on_fallback(c, child, m); break;
 	case MSG_APPLIED: control_on_applied(c, child, m->id, m->len ? m->payload : NULL); break;
+	case MSG_METRICS_ROWS:
+	case MSG_METRICS_END: control_metrics_on_message(c, child, m); break;
 	case MSG_STATUS:
 	case MSG_STATUS_END:
 	case MSG_RESET_DONE: control_on_status(c, child, m); break;
@@ -191,6 +194,8 @@ static void on_died(void *arg, struct child *child)
 {
 	control_on_applied(arg, child, 0, "it died");
 	control_on_child_silent(arg, child);
+	control_captures_tell_death(arg, child);
+	control_metrics_on_death(arg, child);
 }
 
 const struct child_callbacks control_child_callbacks = {

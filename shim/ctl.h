@@ -42,6 +42,8 @@ enum ctl_takes {
 	CTL_DRY_RUN = 1 << 0,
 	CTL_INTERVAL = 1 << 1, /* and a count */
 	CTL_CONFIG = 1 << 2,
+	CTL_OPTIONS = 1 << 3, /* of its own: all that follows its name is left to it, for getopt(3),
+				 with the name as argv[0] */
 };
 
 struct ctl_command {
@@ -62,6 +64,8 @@ enum ctl_exit ctl_log(const struct ctl *c, int argc, char **argv);
 enum ctl_exit ctl_watch(const struct ctl *c, int argc, char **argv);
 enum ctl_exit ctl_doctor(const struct ctl *c, int argc, char **argv);
 enum ctl_exit ctl_complete(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_capture(const struct ctl *c, int argc, char **argv);
+enum ctl_exit ctl_metrics(const struct ctl *c, int argc, char **argv);
 
 /* botlsctl.c. The index of the name that `word` is, or is the only one to begin with; else says so
  * and returns -1. */
@@ -89,6 +93,9 @@ enum ctl_exit ctl_get(const struct ctl *c, struct jv *request, struct jv **ret_a
 enum ctl_exit ctl_ask(const struct ctl *c, struct jv *request, struct jv **ret_answer);
 /* NULL: out of memory. */
 enum ctl_exit ctl_print_json(const struct jv *answer);
+/* The same for an answer that comes with a descriptor, which is the caller's. */
+enum ctl_exit ctl_ask_fd(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			 int *ret_fd);
 /* After reading an answer: CTL_OK, or says what was wrong with it: CTL_UNREACHABLE. */
 enum ctl_exit ctl_understood(const struct errtext *problem);
 

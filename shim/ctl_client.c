@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 static int64_t now_ms(void)
@@ -143,9 +144,38 @@ static int send_all(const struct ctl *c, int fd, const char *data, size_t len, i
 	return 0;
 }
 
+/* As recv(); a descriptor that comes along is kept in *fd_with, unless there is one already. */
+static ssize_t receive(int fd, void *buf, size_t size, int *fd_with)
+{
+	struct iovec iov = {buf, size};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space),
+	};
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	int came;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return n;
+	memcpy(&came, CMSG_DATA(c), sizeof(came));
+	if (*fd_with < 0)
+		*fd_with = came;
+	else
+		close(came);
+	return n;
+}
+
 /* Reads up to the first newline. *ret_line is the caller's to free. */
 static int receive_line(const struct ctl *c, int fd, int64_t deadline, char **ret_line,
-			size_t *ret_len)
+			size_t *ret_len, int *fd_with)
 {
 	_cleanup_free_ char *buf = NULL;
 	size_t len = 0, size = 0;
@@ -169,7 +199,7 @@ static int receive_line(const struct ctl *c, int fd, int64_t deadline, char **re
 		r = wait_for(c, fd, POLLIN, deadline);
 		if (r < 0)
 			return r;
-		n = recv(fd, buf + len, size - len, 0);
+		n = receive(fd, buf + len, size - len, fd_with);
 		if (n == 0)
 			return -EPIPE;
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -188,7 +218,7 @@ static int receive_line(const struct ctl *c, int fd, int64_t deadline, char **re
 
 /* One connection, one question. -EPROTO: an answer came that is not JSON, *e says so. */
 static int exchange(const struct ctl *c, const struct jv *request, struct jv **ret_answer,
-		    struct errtext *e)
+		    int *fd_with, struct errtext *e)
 {
 	int64_t deadline = now_ms() + CTL_ANSWER_TIMEOUT * 1000;
 	_cleanup_free_ char *question = NULL, *line = NULL;
@@ -205,7 +235,7 @@ static int exchange(const struct ctl *c, const struct jv *request, struct jv **r
 	r = send_all(c, fd, question, len, deadline);
 	if (r < 0)
 		return r;
-	r = receive_line(c, fd, deadline, &line, &len);
+	r = receive_line(c, fd, deadline, &line, &len, fd_with);
 	if (r < 0)
 		return r;
 	r = jv_parse(line, len, ret_answer, e);
@@ -276,12 +306,13 @@ static bool has_ok(const struct jv *answer, struct errtext *problem)
 	return !jv_bad(&at);
 }
 
-enum ctl_exit ctl_fetch(const struct ctl *c, struct jv *request, struct jv **ret_answer,
-			struct errtext *e)
+/* *fd_with: -1, or what came with the answer. */
+static enum ctl_exit fetch(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			   int *fd_with, struct errtext *e)
 {
 	_cleanup_jv_ struct jv *mine = request, *answer = NULL;
 	struct errtext problem = {};
-	int r = mine ? exchange(c, mine, &answer, &problem) : -ENOMEM;
+	int r = mine ? exchange(c, mine, &answer, fd_with, &problem) : -ENOMEM;
 
 	if (r < 0 && r != -EPROTO) {
 		explain(c->socket, r, e);
@@ -295,12 +326,21 @@ enum ctl_exit ctl_fetch(const struct ctl *c, struct jv *request, struct jv **ret
 	return CTL_OK;
 }
 
-enum ctl_exit ctl_get(const struct ctl *c, struct jv *request, struct jv **ret_answer)
+enum ctl_exit ctl_fetch(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			struct errtext *e)
+{
+	_cleanup_close_ int unwanted = -1;
+
+	return fetch(c, request, ret_answer, &unwanted, e);
+}
+
+static enum ctl_exit get(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			 int *fd_with)
 {
 	_cleanup_jv_ struct jv *answer = NULL;
 	struct errtext e, problem;
 	struct jv_cursor at;
-	enum ctl_exit code = ctl_fetch(c, request, &answer, &e);
+	enum ctl_exit code = fetch(c, request, &answer, fd_with, &e);
 
 	if (code) {
 		text_complain("%s", e.text);
@@ -313,6 +353,31 @@ enum ctl_exit ctl_get(const struct ctl *c, struct jv *request, struct jv **ret_a
 	at = jv_enter(answer, &problem);
 	code = c->json ? ctl_print_json(answer) : (print_refusal(&at), CTL_OK);
 	return code ? code : CTL_NO;
+}
+
+enum ctl_exit ctl_get(const struct ctl *c, struct jv *request, struct jv **ret_answer)
+{
+	_cleanup_close_ int unwanted = -1;
+
+	return get(c, request, ret_answer, &unwanted);
+}
+
+enum ctl_exit ctl_ask_fd(const struct ctl *c, struct jv *request, struct jv **ret_answer,
+			 int *ret_fd)
+{
+	_cleanup_jv_ struct jv *answer = NULL;
+	_cleanup_close_ int fd = -1;
+	enum ctl_exit code = get(c, request, &answer, &fd);
+
+	if (code)
+		return code;
+	if (fd < 0) {
+		text_complain("botlsd's answer came without the descriptor that belongs to it");
+		return CTL_UNREACHABLE;
+	}
+	*ret_answer = TAKE(answer);
+	*ret_fd = TAKE_FD(fd);
+	return CTL_OK;
 }
 
 enum ctl_exit ctl_ask(const struct ctl *c, struct jv *request, struct jv **ret_answer)

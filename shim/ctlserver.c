@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #define IDLE_MS 60000
@@ -28,6 +29,7 @@ struct client {
 	struct ctl_request *request; /* being answered by those above */
 	char *out;
 	size_t out_len, out_done;
+	int out_fd;   /* goes with the first byte of `out`; -1: none */
 	bool is_last; /* close once `out` has left */
 };
 
@@ -66,6 +68,7 @@ static void client_free(struct client *c)
 	timer_free(c->deadline);
 	timer_free(c->again);
 	close(c->fd);
+	cleanup_close(&c->out_fd);
 	free(c->out);
 	free(c);
 }
@@ -92,12 +95,38 @@ static void client_wait(struct client *c)
 		client_free(c);
 }
 
+static ssize_t send_some(struct client *c)
+{
+	struct iovec iov = {c->out + c->out_done, c->out_len - c->out_done};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	if (c->out_fd >= 0) {
+		struct cmsghdr *cmsg;
+
+		msg.msg_control = control.space;
+		msg.msg_controllen = sizeof(control.space);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &c->out_fd, sizeof(c->out_fd));
+	}
+	n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+	if (n >= 0 && c->out_fd >= 0)
+		close(TAKE_FD(c->out_fd));
+	return n;
+}
+
 /* Sends what it can of the answer. When all has left, the next line may be looked at. */
 static void client_flush(struct client *c)
 {
 	while (c->out_done < c->out_len) {
-		ssize_t n =
-			send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL);
+		ssize_t n = send_some(c);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -246,19 +275,26 @@ static void on_deadline(void *arg)
 	client_free(arg);
 }
 
-void ctl_request_answer(struct ctl_request *req, struct jv *answer)
+void ctl_request_answer_fd(struct ctl_request *req, struct jv *answer, int fd)
 {
 	_cleanup_jv_ struct jv *mine = answer;
+	_cleanup_close_ int my_fd = fd;
 	struct client *c = req->client;
 
 	free(req);
 	if (!c)
 		return;
 	c->request = NULL;
+	c->out_fd = TAKE_FD(my_fd);
 	if (!jv_get(mine, "ok") && jv_set_bool(mine, "ok", true) < 0)
 		client_free(c);
 	else
 		client_send(c, mine);
+}
+
+void ctl_request_answer(struct ctl_request *req, struct jv *answer)
+{
+	ctl_request_answer_fd(req, answer, -1);
 }
 
 void ctl_request_fail(struct ctl_request *req, const char *error, const char *hint)
@@ -320,6 +356,7 @@ static int client_new(struct ctlserver *s, int fd, const struct ucred *cred)
 	}
 	c->server = s;
 	c->fd = fd;
+	c->out_fd = -1;
 	c->cred = *cred;
 	if (io_add(s->p.loop, fd, on_client, c, &c->io) < 0 ||
 	    timer_new(s->p.loop, on_deadline, c, &c->deadline) < 0 ||

@@ -44,10 +44,12 @@ void ctlserver_free(struct ctlserver *s);
 /* Another group from now on (reload); nothing is changed on failure. */
 int ctlserver_set_group(struct ctlserver *s, const char *group, struct errtext *e);
 
-/* Both free the request. The answer (an object, taken over; NULL: out of memory) gets "ok": true
+/* All free the request. The answer (an object, taken over; NULL: out of memory) gets "ok": true
  * unless it has "ok" already. `hint` may be NULL. */
 void ctl_request_answer(struct ctl_request *req, struct jv *answer);
 void ctl_request_fail(struct ctl_request *req, const char *error, const char *hint);
+/* The same with a descriptor (SCM_RIGHTS, with the first byte of the line); taken over. */
+void ctl_request_answer_fd(struct ctl_request *req, struct jv *answer, int fd);
 
 /* Who asked, for the log. */
 uid_t ctl_request_uid(const struct ctl_request *req);

@@ -5,6 +5,7 @@
 #include "botls/botls.h"
 #include "config.h"
 #include "control.h"
+#include "exporter.h"
 #include "log.h"
 #include "sandbox.h"
 #include "secret.h"
@@ -41,6 +42,12 @@ static void report(void *arg, const char *where, const char *text)
 static int run_worker(char **args)
 {
 	return worker_main(atoi(args[0]), strtoul(args[1], NULL, 10), args[2]);
+}
+
+/* "--metrics FD NUMBER USER": likewise. */
+static int run_metrics(char **args)
+{
+	return exporter_main(atoi(args[0]), args[2]);
 }
 
 static int check(const struct config *config, bool print)
@@ -161,6 +168,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && strcmp(argv[1], "--worker") == 0)
 		return run_worker(argv + 2);
+	if (argc == 5 && strcmp(argv[1], "--metrics") == 0)
+		return run_metrics(argv + 2);
 	while ((o = getopt_long(argc, argv, "c:dhnV", options, NULL)) != -1) {
 		switch (o) {
 		case 'c': path = optarg; break;

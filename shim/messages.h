@@ -8,6 +8,7 @@
 #define BOTLS_MESSAGES_H
 
 #include "addr.h"
+#include "botls/metrics.h"
 
 #include <stdint.h>
 
@@ -31,6 +32,13 @@ enum message_type {
 			       was restarted) */
 	MSG_FALLBACK_END, /* payload: name; the last session in clear text that fallback allowed is
 			     over */
+	MSG_CAPTURE,	  /* id: slot; payload: name; descriptor: where records go (capture.h) */
+	MSG_CAPTURE_END,  /* id: slot */
+	MSG_METRICS,	  /* METRICS_ROWS..., then METRICS_END with the same id */
+
+	/* control to the metrics process */
+	MSG_METRICS_LISTENER, /* descriptor: where scrapers come in */
+	MSG_METRICS_SNAPSHOT, /* descriptor: botls/metrics.h; none: it cannot be had now */
 
 	/* worker to control */
 	MSG_APPLIED = 64, /* payload: empty, or why the batch was refused (the old one stays) */
@@ -41,7 +49,21 @@ enum message_type {
 			     part of its sessions with nothing else to add */
 	MSG_STATUS_END,	  /* id; payload: the worker's own line, JSON */
 	MSG_PONG,
-	MSG_FALLBACK, /* payload: struct message_fallback */
+	MSG_FALLBACK,	  /* payload: struct message_fallback */
+	MSG_METRICS_ROWS, /* id; payload: some of struct message_metrics_row */
+	MSG_METRICS_END,  /* id; payload: struct message_metrics_worker */
+
+	/* the metrics process to control */
+	MSG_METRICS_WANTED,
+};
+
+struct message_metrics_row {
+	char neighbor[ADDR_STRLEN];
+	uint64_t v[BM_VALUES];
+};
+
+struct message_metrics_worker {
+	uint64_t handshakes, unknown;
 };
 
 struct message_want {

@@ -217,6 +217,11 @@ static void on_state(void *host, struct session *s)
 
 	count_handshake(l);
 	update_state(n);
+	if (!l->was_verified &&
+	    (session_state(s) == SESSION_INNER || session_state(s) == SESSION_UP)) {
+		l->was_verified = true;
+		n->n_handshakes++;
+	}
 	if (session_state(s) == SESSION_CLEAR) {
 		log_limited(n, LOG_LEVEL_WARNING,
 			    "TLS could not be had: this session is in CLEAR TEXT (mode preferred)");
@@ -288,6 +293,30 @@ static void on_failure(void *host, struct session *s, enum tls_reason reason, co
 	note_failure(l->neighbor, session_direction(s), reason, text);
 }
 
+/* Counters never go back because a session has gone. */
+static void keep_counters(struct neighbor *n, struct session *s)
+{
+	uint64_t row[BM_VALUES] = {};
+
+	session_add_metrics(s, row);
+	for (size_t i = 0; i < BM_SESSION_VALUES; i++)
+		n->ended[i] += row[BM_SESSION_FIRST + i];
+}
+
+void neighbor_metrics(const struct neighbor *n, uint64_t *ret_row)
+{
+	memset(ret_row, 0, BM_VALUES * sizeof(*ret_row));
+	memcpy(ret_row + BM_SESSION_FIRST, n->ended, sizeof(n->ended));
+	for (const struct link *l = n->links; l; l = l->next)
+		session_add_metrics(l->session, ret_row);
+	ret_row[BM_OWN_NOT_AFTER] = n->ctx ? tls_ctx_not_after(n->ctx) : 0;
+	ret_row[BM_SESSIONS_BEGUN] = n->n_sessions;
+	ret_row[BM_SESSIONS_ESTABLISHED] = n->n_established;
+	ret_row[BM_HANDSHAKES] = n->n_handshakes;
+	for (size_t i = 0; i < TLS_REASONS; i++)
+		ret_row[BM_FAILURES + i] = n->failures[i];
+}
+
 static void on_ended(void *host, struct session *s, const char *why)
 {
 	struct link *l = host;
@@ -297,6 +326,7 @@ static void on_ended(void *host, struct session *s, const char *why)
 	session_get_info(s, &info);
 	log_limited(n, LOG_LEVEL_INFO, "session %llu (%s) ended: %s", (unsigned long long)info.id,
 		    direction_name(info.direction), why);
+	keep_counters(n, s);
 	remove_link(l);
 	update_state(n);
 	update_fallback(n);
@@ -368,6 +398,7 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 	p->host = l;
 	p->config = n->config;
 	p->ctx = n->ctx;
+	p->captures = &n->captures;
 	r = direction == SESSION_OUT ? session_new_out(p, fd, &l->session)
 				     : session_new_in(p, fd, &l->session);
 	if (r < 0) {
@@ -464,6 +495,7 @@ void neighbor_free(struct neighbor *n)
 		session_free(l->session);
 		remove_link(l);
 	}
+	capture_detach_all(&n->captures);
 	timer_free(n->fallback);
 	set_ctx(n, NULL, NULL);
 	free(n);
@@ -484,6 +516,16 @@ unsigned neighbor_reset(struct neighbor *n, const char *why)
 unsigned neighbor_sessions(const struct neighbor *n)
 {
 	return n->n_links;
+}
+
+int neighbor_capture(struct neighbor *n, int fd, unsigned slot, unsigned worker,
+		     struct capture **ret)
+{
+	int r = capture_new(n->loop, fd, slot, worker, &n->captures, ret);
+
+	for (struct link *l = n->links; r == 0 && l; l = l->next)
+		session_capture_begins(l->session, slot);
+	return r;
 }
 
 void neighbor_set_config(struct neighbor *n, const struct neighbor_config *config,

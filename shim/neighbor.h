@@ -54,12 +54,18 @@ void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct
 /* Ends its sessions (botlsctl reset). Returns how many. */
 unsigned neighbor_reset(struct neighbor *n, const char *why);
 unsigned neighbor_sessions(const struct neighbor *n);
+/* A capture of all its sessions, now and to come. Takes `fd` over. 0 or -ENOMEM. */
+int neighbor_capture(struct neighbor *n, int fd, unsigned slot, unsigned worker,
+		     struct capture **ret);
 /* Clear text is allowed already: a worker that was restarted takes this over from its predecessor.
  */
 void neighbor_fallback_begin(struct neighbor *n);
 /* The last session in clear text is over: ours or one that the daemon accepted itself. Only control
  * sees both. */
 void neighbor_fallback_end(struct neighbor *n);
+
+/* All values of a row (botls/metrics.h), BM_VALUES of them. */
+void neighbor_metrics(const struct neighbor *n, uint64_t *ret_row);
 
 /* As docs/control-protocol.md has it; NULL when out of memory. */
 struct jv *neighbor_status(struct neighbor *n, unsigned worker);

@@ -6,6 +6,7 @@
 
 #include "neighbor.h"
 
+#include "botls/metrics.h"
 #include "log.h"
 
 struct link {
@@ -13,7 +14,7 @@ struct link {
 	struct neighbor *neighbor;
 	struct session *session;
 	bool has_handshake; /* counted by on_handshakes() */
-	bool was_established;
+	bool was_established, was_verified;
 };
 
 struct failure {
@@ -32,6 +33,7 @@ struct neighbor {
 	struct tls_ctx *ctx;
 	char error[256];
 
+	struct capture *captures; /* of all its sessions */
 	struct link *links;
 	unsigned n_links;
 	enum session_state best;
@@ -41,7 +43,8 @@ struct neighbor {
 	bool allow_clear;
 	struct timer *fallback;
 
-	uint64_t n_sessions, n_established, failures[TLS_REASONS];
+	uint64_t n_sessions, n_established, n_handshakes, failures[TLS_REASONS];
+	uint64_t ended[BM_SESSION_VALUES]; /* what its ended sessions had counted */
 	struct failure last_failure;
 	struct bgp_notification last_notification;
 	int64_t last_notification_time;

@@ -71,6 +71,7 @@ void session_free(struct session *s)
 	timer_free(s->retry);
 	bgp_done(&s->in);
 	bgp_done(&s->out);
+	free(s->ao_seen);
 	if (s->ctx)
 		tls_ctx_unref(s->ctx);
 	free(s);
@@ -80,6 +81,7 @@ void session_end(struct session *s, const char *why)
 {
 	s->is_closing = true;
 	drop_request(s); /* the host is gone after on_ended */
+	session_capture_end(s, why);
 	s->ops->on_ended(s->host, s, why);
 	session_free(s);
 }
@@ -289,6 +291,7 @@ static void begin_tls(struct session *s, enum tls_side side)
 		session_end(s, "out of memory");
 		return;
 	}
+	tls_leave_counters(s->tls, &s->tls_left);
 	session_set_state(s, SESSION_HANDSHAKE);
 	tls_step(s);
 }
@@ -438,6 +441,8 @@ static struct session *new_session(const struct session_params *p, enum session_
 		.peer = p->peer,
 		.own_port = p->own_port,
 		.peer_port = p->peer_port,
+		.captures = p->captures,
+		.ended_first = RELAY_US,
 		.inner_fd = -1,
 		.outer_fd = -1,
 		.began_ms = loop_now_ms(),
@@ -489,6 +494,7 @@ int session_new_in(const struct session_params *p, int outer_fd, struct session 
 		session_free(s);
 		return -ENOMEM;
 	}
+	tls_leave_counters(s->tls, &s->tls_left);
 	*ret = s;
 	return 0;
 }

@@ -17,6 +17,7 @@
 
 #include "addr.h"
 #include "bgp.h"
+#include "capture.h"
 #include "config.h"
 #include "loop.h"
 #include "sock.h"
@@ -69,7 +70,8 @@ struct session_params {
 	const struct neighbor_config *config; /* borrowed; session_set_config() when it moves */
 	struct tls_ctx *ctx;		      /* the session takes a reference of its own */
 	struct addr own, peer;
-	uint16_t own_port, peer_port; /* of the connection that began the session */
+	uint16_t own_port, peer_port;	 /* of the connection that began the session */
+	struct capture *const *captures; /* where the neighbor keeps them; borrowed */
 };
 
 /* Both take `fd` over, also when they fail (-ENOMEM). */
@@ -81,6 +83,8 @@ void session_give_socket(struct session *s, uint32_t request, int fd, const char
 
 void session_set_config(struct session *s, const struct neighbor_config *config,
 			struct tls_ctx *ctx);
+/* The capture in this slot is another one than before: it begins with a whole message. */
+void session_capture_begins(struct session *s, unsigned slot);
 /* Ends it in an orderly way towards both sides where it relays, else by RST; on_ended follows,
  * maybe at once. */
 void session_close(struct session *s, const char *why);
@@ -104,6 +108,8 @@ struct session_info {
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);
+/* Adds what the session is now and all that it has counted to a row (BM_*). */
+void session_add_metrics(struct session *s, uint64_t *row);
 
 /* One of the two connections; the kernel is asked, which is for a status and not for every event.
  */

@@ -36,11 +36,22 @@ struct session {
 	enum session_bgp bgp;
 	struct bgp_stream in, out;
 	char end[160];
+
+	struct tls_counters tls_left;  /* of those that were freed */
+	struct tcp_ao_status *ao_seen; /* when it was last looked at; NULL: not yet */
+
+	struct capture *const *captures;
+	uint16_t inner_port;	    /* the ephemeral one of the inner connection; 0 not asked yet */
+	uint8_t capture_in_step[2]; /* capture.h */
+	enum relay_side ended_first; /* RELAY_US: none of the two */
+	bool ended_orderly;
 };
 
 void session_set_state(struct session *s, enum session_state state);
 /* Tells the host and frees the session. */
 void session_end(struct session *s, const char *why);
+/* For the captures, if there are any: a session that relayed is over. */
+void session_capture_end(struct session *s, const char *why);
 /* Both sides are connected, the neighbor is verified: the relay takes the descriptors over. May end
  * the session. */
 void session_start_relay(struct session *s);

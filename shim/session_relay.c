@@ -2,16 +2,84 @@
 /* A session whose both sides are connected: bytes through the relay, BGP read on the way. */
 #include "session_internal.h"
 
+#include "botls/botls.h"
 #include "sock.h"
 #include "transport.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* RFC 9687: a peer that takes nothing is given up after twice the hold time, 8 minutes at least. */
 #define SEND_HOLD_MIN	   480
 #define KEEPALIVE_INTERVAL 15
 #define KEEPALIVE_COUNT	   5
+
+/* --- captures
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* The daemon's own port, or the one that it takes for the neighbor's: the end of the inner
+ * connection that is not 179. */
+static void find_inner_port(struct session *s)
+{
+	struct transport *inner = s->relay ? relay_transport(s->relay, RELAY_INNER) : NULL;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr ignored;
+	int r;
+
+	if (s->inner_port || !inner)
+		return;
+	r = s->direction == SESSION_OUT ? getpeername(inner->fd, (struct sockaddr *)&ss, &len)
+					: getsockname(inner->fd, (struct sockaddr *)&ss, &len);
+	if (r == 0)
+		addr_from_sockaddr(&ss, &ignored, &s->inner_port);
+}
+
+static bool is_captured(const struct session *s)
+{
+	return s->captures && *s->captures;
+}
+
+static struct capture_flow capture_flow(struct session *s)
+{
+	bool is_out = s->direction == SESSION_OUT;
+
+	find_inner_port(s);
+	return (struct capture_flow){
+		.session = s->id,
+		.neighbor = &s->peer,
+		.daemon = &s->own,
+		.neighbor_port = is_out ? BOTLS_PORT_BGP : s->inner_port,
+		.daemon_port = is_out ? s->inner_port : BOTLS_PORT_BGP,
+		.daemon_connected = is_out,
+		.in = &s->in,
+		.out = &s->out,
+		.in_step = s->capture_in_step,
+	};
+}
+
+void session_capture_begins(struct session *s, unsigned slot)
+{
+	s->capture_in_step[0] &= ~(1U << slot);
+	s->capture_in_step[1] &= ~(1U << slot);
+	find_inner_port(s); /* the session's end is too late for it */
+}
+
+void session_capture_end(struct session *s, const char *why)
+{
+	struct capture_flow f;
+
+	if (!is_captured(s) || !s->relay)
+		return;
+	f = capture_flow(s);
+	captures_end(*s->captures, &f, s->ended_first == RELAY_OUTER, !s->ended_orderly, why);
+}
+
+/* --- the relay
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void tune(struct session *s)
 {
@@ -71,8 +139,14 @@ static void on_bytes(void *arg, enum relay_side from, const void *data, size_t l
 	bool inbound = from == RELAY_OUTER;
 	struct bgp_stream *stream = inbound ? &s->in : &s->out;
 	bool extended = s->in.open.extended_message && s->out.open.extended_message;
-	unsigned seen = bgp_feed(stream, data, len, extended);
+	unsigned seen;
 
+	if (is_captured(s)) {
+		struct capture_flow f = capture_flow(s);
+
+		captures_bytes(*s->captures, &f, inbound, data, len);
+	}
+	seen = bgp_feed(stream, data, len, extended);
 	if (s->is_closing)
 		return;
 	if (seen & (1U << BGP_NOTIFICATION))
@@ -106,6 +180,8 @@ static void on_relay_end(void *arg, const struct relay_end *e)
 						    : "session";
 	char why[sizeof(e->text) + 64];
 
+	s->ended_first = e->first;
+	s->ended_orderly = e->how == RELAY_EOF || e->how == RELAY_CLOSED;
 	if (s->end[0]) {
 		session_end(s, s->end);
 		return;
@@ -142,5 +218,10 @@ void session_start_relay(struct session *s)
 	}
 	s->bgp = SBGP_OPENSENT;
 	tune(s);
+	if (is_captured(s)) {
+		struct capture_flow f = capture_flow(s);
+
+		captures_begin(*s->captures, &f);
+	}
 	session_set_state(s, s->is_clear ? SESSION_CLEAR : SESSION_UP);
 }

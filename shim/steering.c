@@ -136,6 +136,11 @@ static int check(struct steering *s, struct steering_report *r,
 	return ret_counters ? guard_counters(s->guard, ret_counters) : 0;
 }
 
+static int count(struct steering *s, struct steering_counters *ret)
+{
+	return guard_counters(s->guard, ret);
+}
+
 static int repair(struct steering *s, struct errtext *e)
 {
 	int r = guard_repair(s->guard, e);
@@ -173,6 +178,7 @@ static const struct steering_common_ops common_ops = {
 	.connect_clear = connect_clear,
 	.clear_count = clear_count,
 	.check = check,
+	.count = count,
 	.repair = repair,
 	.remove = remove_all,
 	.free = free_all,
@@ -273,6 +279,11 @@ int steering_check(struct steering *s, void (*each)(void *arg, const struct stee
 	int r = s->common->check(s, &report, ret_counters);
 
 	return r < 0 ? r : (int)report.n_bad;
+}
+
+int steering_count(struct steering *s, struct steering_counters *ret)
+{
+	return s->common->count(s, ret);
 }
 
 int steering_repair(struct steering *s, struct errtext *e)

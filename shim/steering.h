@@ -96,6 +96,8 @@ const char *steering_name(const struct steering *s); /* "cgroup" or "route" */
  * STEERING_OK. */
 int steering_check(struct steering *s, void (*each)(void *arg, const struct steering_item *item),
 		   void *arg, struct steering_counters *ret_counters);
+/* The counters alone. 0 or -errno. */
+int steering_count(struct steering *s, struct steering_counters *ret);
 /* Puts back what steering_check() finds missing or different. */
 int steering_repair(struct steering *s, struct errtext *e);
 

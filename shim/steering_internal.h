@@ -74,6 +74,7 @@ struct steering_common_ops {
 	unsigned (*clear_count)(struct steering *s, const struct addr *neighbor);
 	int (*check)(struct steering *s, struct steering_report *r,
 		     struct steering_counters *ret_counters);
+	int (*count)(struct steering *s, struct steering_counters *ret);
 	int (*repair)(struct steering *s, struct errtext *e);
 	int (*remove)(struct steering *s, struct errtext *e);
 	void (*free)(struct steering *s);

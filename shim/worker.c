@@ -3,6 +3,7 @@
 
 #include "ao.h"
 #include "botls/botls.h"
+#include "botls/capture.h"
 #include "ipc.h"
 #include "listener.h"
 #include "log.h"
@@ -49,6 +50,8 @@ struct worker {
 	struct rate rate;
 	struct timer *end;
 	uint64_t end_ms;
+
+	struct capture *captures[BOTLS_CAPTURES_MAX];
 
 	uint64_t unknown_count;
 	struct addr unknown_last;
@@ -442,6 +445,32 @@ static struct neighbor *neighbor_named(struct worker *w, const char *name)
 	return c ? w->neighbors[c - w->config->neighbors] : NULL;
 }
 
+static void on_metrics(struct worker *w, uint32_t id)
+{
+	const struct message_metrics_worker own = {.handshakes = w->n_handshakes,
+						   .unknown = w->unknown_count};
+
+	worker_send_metrics(w->ipc, id, w->neighbors, w->config ? w->config->n_neighbors : 0, &own);
+}
+
+static void on_capture(struct worker *w, struct ipc_message *m)
+{
+	struct neighbor *n = neighbor_named(w, m->payload);
+
+	if (!n || m->fd < 0 || m->id >= ARRAY_SIZE(w->captures))
+		return;
+	/* The one before may still have its last word to say. */
+	capture_free(TAKE(w->captures[m->id]));
+	if (neighbor_capture(n, TAKE_FD(m->fd), m->id, w->number, &w->captures[m->id]) < 0)
+		log_error("neighbor %s: out of memory for a capture", neighbor_name(n));
+}
+
+static void on_capture_end(struct worker *w, uint32_t slot)
+{
+	if (slot < ARRAY_SIZE(w->captures) && w->captures[slot])
+		capture_stop(w->captures[slot], &w->captures[slot]);
+}
+
 static void on_message(void *arg, struct ipc_message *m)
 {
 	struct worker *w = arg;
@@ -475,6 +504,9 @@ static void on_message(void *arg, struct ipc_message *m)
 		if (n)
 			neighbor_fallback_end(n);
 		break;
+	case MSG_CAPTURE: on_capture(w, m); break;
+	case MSG_CAPTURE_END: on_capture_end(w, m->id); break;
+	case MSG_METRICS: on_metrics(w, m->id); break;
 	default: break;
 	}
 }
@@ -519,6 +551,8 @@ static const struct ipc_callbacks ipc_callbacks = {.on_message = on_message, .on
 
 static void worker_free(struct worker *w)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(w->captures); i++)
+		capture_free(w->captures[i]);
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
 		neighbor_free(w->neighbors[i]);
 	free(w->neighbors);

@@ -2,6 +2,7 @@
 #include "worker_status.h"
 
 #include "messages.h"
+#include "neighbor.h"
 
 void worker_send_json(struct ipc *ipc, uint32_t type, uint32_t id, struct jv *v)
 {
@@ -45,4 +46,23 @@ void worker_send_status(struct ipc *ipc, uint32_t id, struct jv *status)
 	worker_send_json(ipc, MSG_STATUS, id, jv_copy(mine));
 	for (size_t i = 0; i < jv_size(sessions); i++)
 		worker_send_json(ipc, MSG_STATUS, id, part_of(mine, jv_at(sessions, i)));
+}
+
+void worker_send_metrics(struct ipc *ipc, uint32_t id, struct neighbor *const *neighbors, size_t n,
+			 const struct message_metrics_worker *own)
+{
+	static struct message_metrics_row
+		rows[IPC_PAYLOAD_MAX / sizeof(struct message_metrics_row)];
+	size_t have = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		memset(rows[have].neighbor, 0, sizeof(rows[have].neighbor));
+		strcpy(rows[have].neighbor, neighbor_name(neighbors[i]));
+		neighbor_metrics(neighbors[i], rows[have].v);
+		if (++have < ARRAY_SIZE(rows) && i + 1 < n)
+			continue;
+		ipc_send(ipc, MSG_METRICS_ROWS, id, rows, have * sizeof(*rows), -1);
+		have = 0;
+	}
+	ipc_send(ipc, MSG_METRICS_END, id, own, sizeof(*own), -1);
 }

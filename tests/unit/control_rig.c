@@ -342,6 +342,28 @@ void crig_say(int fd, const char *fmt, ...)
 	va_end(args);
 }
 
+static ssize_t receive(struct rig *r, int fd, void *buf, size_t size)
+{
+	struct iovec iov = {buf, size};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof(control.space)};
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (c) {
+		if (r->heard_fd > 0)
+			close(r->heard_fd);
+		memcpy(&r->heard_fd, CMSG_DATA(c), sizeof(r->heard_fd));
+	}
+	return n;
+}
+
 struct jv *crig_hear(struct rig *r, int fd)
 {
 	_cleanup_free_ char *line = NULL;
@@ -357,7 +379,7 @@ struct jv *crig_hear(struct rig *r, int fd)
 			line = realloc(line, size);
 			assert_non_null(line);
 		}
-		crig_until(r, (n = recv(fd, line + len, size - len, 0)) >= 0 || errno != EAGAIN);
+		crig_until(r, (n = receive(r, fd, line + len, size - len)) >= 0 || errno != EAGAIN);
 		assert_true(n > 0);
 		len += n;
 	}

@@ -62,6 +62,8 @@ struct rig {
 	const char *keylog;
 	uint16_t tls_port;
 	int client;
+	int heard_fd; /* what came with the last answer that brought a descriptor; the rig's; 0 none
+		       */
 	char *log;
 	size_t log_len, log_from;
 	int log_pipe[2], real_stderr;

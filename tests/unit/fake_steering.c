@@ -100,6 +100,13 @@ static int fake_check(struct steering *s, struct steering_report *r,
 	return 0;
 }
 
+static int fake_count(struct steering *s, struct steering_counters *ret)
+{
+	(void)s;
+	*ret = (struct steering_counters){.connects_steered = 1, .guard_out = 2};
+	return 0;
+}
+
 static int fake_repair(struct steering *s, struct errtext *e)
 {
 	struct fake_steering *f = fake(s);
@@ -128,6 +135,7 @@ static const struct steering_common_ops fake_common_ops = {
 	.connect_clear = fake_connect_clear,
 	.clear_count = fake_clear_count,
 	.check = fake_check,
+	.count = fake_count,
 	.repair = fake_repair,
 	.remove = fake_remove,
 	.free = fake_free,

@@ -377,7 +377,7 @@ def test_framing_error_is_shown(ctl):
 
 
 def test_every_reason_has_advice(ctl):
-    source = (ROOT / "lib/tls_reason.c").read_text()
+    source = (ROOT / "lib/tls_reason_name.c").read_text()
     reasons = [r for r in re.findall(r"case TLS_REASON_\w+: return \"([a-z-]+)\"", source) if r != "none"]
     assert len(reasons) >= 18
     for reason in reasons:
