@@ -78,8 +78,7 @@ static int lock_down(const uint32_t keep[CAP_WORDS], struct errtext *e)
 	return r < 0 ? errtext_set(e, r, "RLIMIT_CORE: %s", strerror(-r)) : 0;
 }
 
-int sandbox_enter(enum sandbox_profile profile, const char *user, sandbox_violation_fn *violation,
-		  struct errtext *e)
+int sandbox_enter(const char *user, sandbox_violation_fn *violation, struct errtext *e)
 {
 	static const uint32_t none[CAP_WORDS];
 	int version, r;
@@ -99,7 +98,7 @@ int sandbox_enter(enum sandbox_profile profile, const char *user, sandbox_violat
 	version = sandbox_landlock(e);
 	if (version < 0)
 		return version;
-	r = sandbox_allow_calls(profile, violation, e);
+	r = sandbox_allow_calls(violation, e);
 	return r < 0 ? r : version;
 }
 

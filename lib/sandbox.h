@@ -4,7 +4,7 @@
  *
  * A confined process has a user of its own, no capability, no new privileges, no core; Landlock
  * takes files, TCP ports and other processes from it, and a seccomp filter every system call that
- * is not on its profile's list. What it is to have, it has: descriptors that it was given or will
+ * is not on its list. What it is to have, it has: descriptors that it was given or will
  * be sent, and what was read before (time zone, OpenSSL's configuration).
  */
 #ifndef BOTLS_SANDBOX_H
@@ -14,12 +14,6 @@
 
 #include <stdbool.h>
 
-/* The list of system calls that a process keeps. */
-enum sandbox_profile {
-	SANDBOX_WORKER, /* an event loop over sockets and files that it holds or is sent; TLS */
-	SANDBOX_HTTP,	/* the same with libevent's evhttp */
-};
-
 /* Told of the system call that ends this process, from inside a signal handler, once. */
 typedef void sandbox_violation_fn(const char *call);
 
@@ -28,10 +22,9 @@ typedef void sandbox_violation_fn(const char *call);
  * Landlock and seccomp. Returns the version of Landlock's interface, 0 where the kernel has none,
  * or -errno with the step that failed in *e: the caller must exit then.
  *
- * Afterwards, a system call that is not on the list ends the process with SIGSYS. Files are the
- * exception: libraries look for them on their own, and are told EACCES. */
-int sandbox_enter(enum sandbox_profile profile, const char *user, sandbox_violation_fn *violation,
-		  struct errtext *e);
+ * Afterwards, a system call that is not on the list ends the process with SIGSYS. Files and new
+ * sockets are the exception: libraries look for them on their own, and are told EACCES. */
+int sandbox_enter(const char *user, sandbox_violation_fn *violation, struct errtext *e);
 
 /* For the privileged process: keeps those capabilities of `keep` (a list of CAP_*) that it has, in
  * every set; no new privileges, no core, no ptrace by others, and none of the system calls that

@@ -25,8 +25,7 @@
 int sandbox_landlock(struct errtext *e);
 
 /* sandbox_seccomp.c: an allow list; a list of what is refused. no_new_privs must be set. */
-int sandbox_allow_calls(enum sandbox_profile profile, sandbox_violation_fn *violation,
-			struct errtext *e);
+int sandbox_allow_calls(sandbox_violation_fn *violation, struct errtext *e);
 int sandbox_refuse_calls(struct errtext *e);
 
 #endif

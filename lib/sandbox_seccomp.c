@@ -66,9 +66,9 @@ static const struct conditional {
 	{"prctl", IS(0, PR_SET_VMA)},
 };
 
-/* evhttp writes the peer's address as text; for a link-local one the C library asks for the
- * interface's name, over a socket that it makes. */
-static const char *const http_refused[] = {"socket"};
+/* The C library makes one to learn an interface's name, for the address of a link-local peer. That
+ * the name is missing then is no reason to end sessions. */
+static const char *const refused[] = {"socket"};
 
 #if SANDBOX_SANITIZED
 static const char *const sanitizer[] = {"open",
@@ -283,16 +283,6 @@ static int load(scmp_filter_ctx ctx, struct errtext *e)
 	return r < 0 ? errtext_set(e, r, "seccomp: %s (CONFIG_SECCOMP_FILTER)", strerror(-r)) : 0;
 }
 
-static int add_profile(scmp_filter_ctx ctx, enum sandbox_profile profile, struct errtext *e)
-{
-	switch (profile) {
-	case SANDBOX_WORKER: return 0;
-	case SANDBOX_HTTP:
-		return add(ctx, SCMP_ACT_ERRNO(EACCES), http_refused, ARRAY_SIZE(http_refused), e);
-	}
-	return -EINVAL;
-}
-
 static int add_files(scmp_filter_ctx ctx, struct errtext *e)
 {
 #if SANDBOX_SANITIZED
@@ -302,8 +292,7 @@ static int add_files(scmp_filter_ctx ctx, struct errtext *e)
 #endif
 }
 
-int sandbox_allow_calls(enum sandbox_profile profile, sandbox_violation_fn *violation,
-			struct errtext *e)
+int sandbox_allow_calls(sandbox_violation_fn *violation, struct errtext *e)
 {
 	/* A sanitizer goes on without what it is refused, and writes its report. */
 	uint32_t otherwise = SANDBOX_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP;
@@ -312,7 +301,8 @@ int sandbox_allow_calls(enum sandbox_profile profile, sandbox_violation_fn *viol
 	int r = new_filter(otherwise, &ctx, e);
 
 	if (r < 0 || (r = add(ctx, SCMP_ACT_ALLOW, common, ARRAY_SIZE(common), e)) < 0 ||
-	    (r = add_conditional(ctx, e)) < 0 || (r = add_profile(ctx, profile, e)) < 0 ||
+	    (r = add_conditional(ctx, e)) < 0 ||
+	    (r = add(ctx, SCMP_ACT_ERRNO(EACCES), refused, ARRAY_SIZE(refused), e)) < 0 ||
 	    (r = add_files(ctx, e)) < 0)
 		return r;
 	/* isatty() of stdio and flex: it is none */

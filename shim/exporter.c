@@ -231,7 +231,7 @@ static int run(struct exporter *x, int fd, const char *user)
 		return EXIT_FAILURE;
 	}
 	if (setrlimit(RLIMIT_NOFILE, &fds) < 0 || sandbox_no_core() < 0 ||
-	    sandbox_enter(SANDBOX_HTTP, user, on_violation, &e) < 0) {
+	    sandbox_enter(user, on_violation, &e) < 0) {
 		log_error("%s", e.text[0] ? e.text : strerror(errno));
 		return EXIT_FAILURE;
 	}

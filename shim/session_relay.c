@@ -34,7 +34,7 @@ static void find_inner_port(struct session *s)
 	r = s->direction == SESSION_OUT ? getpeername(inner->fd, (struct sockaddr *)&ss, &len)
 					: getsockname(inner->fd, (struct sockaddr *)&ss, &len);
 	if (r == 0)
-		addr_from_sockaddr(&ss, &ignored, &s->inner_port);
+		addr_from_socket(inner->fd, &ss, &ignored, &s->inner_port);
 }
 
 static bool is_captured(const struct session *s)

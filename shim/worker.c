@@ -581,8 +581,7 @@ static int confine(const char *user)
 	struct errtext e;
 	int landlock;
 
-	if (tls_start(&e) < 0 ||
-	    (landlock = sandbox_enter(SANDBOX_WORKER, user, on_violation, &e)) < 0) {
+	if (tls_start(&e) < 0 || (landlock = sandbox_enter(user, on_violation, &e)) < 0) {
 		log_error("%s", e.text);
 		return -EPERM;
 	}
