@@ -181,10 +181,27 @@ static struct botls_capture_record record_of(const struct capture_flow *f, uint8
 	return r;
 }
 
+/* All of it in records, or up to the one that has no room. */
+static bool send_bytes(struct capture *c, const struct capture_flow *f, bool inbound,
+		       const uint8_t *data, size_t from, size_t to)
+{
+	struct botls_capture_record r = record_of(f, BOTLS_CAPTURE_DATA);
+	uint64_t *at = inbound ? &r.from_neighbor : &r.from_daemon;
+	uint64_t begin = *at;
+
+	r.flags |= inbound ? BOTLS_CAPTURE_FROM_NEIGHBOR : 0;
+	for (; from < to; from += r.len) {
+		r.len = to - from < BOTLS_CAPTURE_DATA_MAX ? to - from : BOTLS_CAPTURE_DATA_MAX;
+		*at = begin + from;
+		if (!send_record(c, &r, data + from))
+			return false;
+	}
+	return true;
+}
+
 static void capture_bytes(struct capture *c, const struct capture_flow *f, bool inbound,
 			  const uint8_t *data, size_t len)
 {
-	struct botls_capture_record r = record_of(f, BOTLS_CAPTURE_DATA);
 	uint8_t bit = 1U << c->slot;
 	size_t skip = 0;
 
@@ -194,10 +211,7 @@ static void capture_bytes(struct capture *c, const struct capture_flow *f, bool 
 			return;
 		f->in_step[inbound] |= bit;
 	}
-	*(inbound ? &r.from_neighbor : &r.from_daemon) += skip;
-	r.flags |= inbound ? BOTLS_CAPTURE_FROM_NEIGHBOR : 0;
-	r.len = len - skip;
-	if (send_record(c, &r, data + skip))
+	if (send_bytes(c, f, inbound, data, skip, len))
 		return;
 	f->in_step[inbound] &= ~bit;
 	drop(c);
