@@ -219,7 +219,17 @@ def test_connect_flood_from_strangers(stage, module_lab):
         cost.look()
     unknown = stage.shim.show()["unknown_sources"]
     assert unknown["count"] - before >= 500 and unknown["last"] == STRANGER
-    assert 1 <= stage.shim.log().count("not a configured neighbor") - lines < 30
+    assert stage.shim.log().count("not a configured neighbor") - lines < 30
+
+    def is_told():
+        # the lines of the flood before this one may have used up what the log lets through
+        try:
+            stage.connect(STRANGER).close()
+        except ConnectionResetError:
+            pass
+        return stage.shim.log().count("not a configured neighbor") > lines
+
+    wait_until(is_told, 20, "it is told")
 
 
 def test_silent_connections_hold_no_more_than_they_may(stage, module_lab):
