@@ -8,6 +8,7 @@
 #define INTERFACES_MAX 8192
 /* A link-local neighbor has two rows. */
 #define ROWS_MAX    (2 * BOTLS_NEIGHBORS_MAX + INTERFACES_MAX)
+#define ROWS_FIRST  16 /* of a table that is read */
 #define MAPPED_BITS 96
 
 void botls_addr_from(const struct addr *a, union botls_addr *ret)
@@ -157,26 +158,45 @@ int steering_table_new(const struct steering_entry *entries, size_t n, struct ta
 	return 0;
 }
 
+/* By what is there, not by what could be: it is read every minute, and malloc() keeps a hole of the
+ * largest size ever freed. */
+static int make_room(struct table **t, size_t *room)
+{
+	size_t n = *t ? (*t)->n : 0, more = *room ? 2 * *room : ROWS_FIRST;
+	struct table *bigger;
+
+	if (n < *room)
+		return 0;
+	bigger = realloc(*t, sizeof(struct table) + more * sizeof(struct table_row));
+	if (!bigger)
+		return -ENOMEM;
+	bigger->n = n;
+	*t = bigger;
+	*room = more;
+	return 0;
+}
+
 int table_read(int trie_fd, struct table **ret, struct errtext *e)
 {
-	_cleanup_table_ struct table *t = table_alloc(ROWS_MAX);
-	struct botls_neighbor_key key, *previous = NULL;
+	_cleanup_table_ struct table *t = NULL;
+	struct botls_neighbor_key key, previous;
+	bool is_first = true;
+	size_t room = 0;
 
-	if (!t)
-		return errtext_set(e, -ENOMEM, "out of memory");
-	while (t->n < ROWS_MAX) {
-		struct table_row *row = &t->rows[t->n];
-
-		if (bpf_map_get_next_key(trie_fd, previous, &key) < 0) {
+	do {
+		if (make_room(&t, &room) < 0)
+			return errtext_set(e, -ENOMEM, "out of memory");
+		if (bpf_map_get_next_key(trie_fd, is_first ? NULL : &previous, &key) < 0) {
 			if (errno == ENOENT)
 				break;
 			return errtext_set(e, -errno, "read the neighbor table: %m");
 		}
-		row->key = key;
-		if (bpf_map_lookup_elem(trie_fd, &key, &row->value) == 0)
+		t->rows[t->n].key = key;
+		if (bpf_map_lookup_elem(trie_fd, &key, &t->rows[t->n].value) == 0)
 			t->n++;
-		previous = &row->key;
-	}
+		previous = key;
+		is_first = false;
+	} while (t->n < ROWS_MAX);
 	qsort(t->rows, t->n, sizeof(t->rows[0]), row_compare);
 	*ret = TAKE(t);
 	return 0;
