@@ -34,7 +34,7 @@ void jv_wipe_freed(void);
 /* Building. NULL: out of memory. */
 struct jv *jv_object_new(void);
 struct jv *jv_array_new(void);
-struct jv *jv_string_new(const char *s);
+struct jv *jv_string_new(const char *text);
 struct jv *jv_int_new(int64_t n);
 struct jv *jv_copy(const struct jv *v); /* deep */
 

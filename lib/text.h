@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* The name of the program, before its complaints; kept, not copied. */
-void text_init(const char *program);
+void text_init(const char *name);
 
 void text_print(const char *fmt, ...) PRINTF(1, 2);
 /* Where text_print() prints; NULL: standard output. The stream stays the caller's. */

@@ -49,9 +49,12 @@ static enum cmd_exit run(const struct cmd *c, struct world *w, int argc, char **
 	for (int i = 2; i < argc; i++)
 		if (!find(w, s, argv[i]))
 			return CMD_FAILED;
-	for (int i = 2; i < argc; i++)
-		if (accept_one(w, s, find(w, s, argv[i])) < 0)
+	for (int i = 2; i < argc; i++) {
+		struct asked *p = find(w, s, argv[i]);
+
+		if (!p || accept_one(w, s, p) < 0)
 			return CMD_FAILED;
+	}
 	if (world_save(w) < 0)
 		return CMD_FAILED;
 	if (!c->json) {

@@ -162,7 +162,7 @@ enum registration peeringdb_check(const struct peeringdb *p, uint32_t asn, const
 	if (!is_known(p, asn))
 		return REGISTRY_SILENT;
 	places = find_places(p, asn, ip, &n);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; places && i < n; i++) {
 		enum registration r = is_at(&places[i], location) ? check_prefix(p, &places[i])
 								  : REGISTERED_ELSEWHERE;
 

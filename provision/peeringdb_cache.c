@@ -56,7 +56,7 @@ int pdb_cache_read(const struct peeringdb *p, enum pdb_kind kind, uint32_t key, 
 	_cleanup_jv_ struct jv *kept = NULL;
 	char path[PATH_MAX];
 	time_t when;
-	size_t len;
+	size_t len = 0;
 
 	if (cache_path(p, kind, key, path) < 0)
 		return -ENOENT;

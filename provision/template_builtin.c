@@ -2,6 +2,7 @@
 /* The templates in provision/templates/, inside of the program; the Makefile knows of them. */
 #include "template.h"
 
+/* In parentheses it would be no name. NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define EMBED(name, path)                                                                          \
 	__asm__(".pushsection .rodata\n"                                                           \
 		".hidden " #name "\n"                                                              \

@@ -117,7 +117,7 @@ static int rank(enum session_state s)
 	switch (s) {
 	case SESSION_UP: return 5;
 	case SESSION_CLEAR: return 4;
-	case SESSION_INNER: return 3;
+	case SESSION_INNER:
 	case SESSION_HANDSHAKE: return 3;
 	case SESSION_CONNECTING: return 2;
 	case SESSION_HELD: return 1;

@@ -86,10 +86,13 @@ class Killing:
             time.sleep(self.random.choice((0, 0, 0.3, 1.5)))  # closed, with daemons that dial
             shim.start(wait=False)
         else:
+            try:
+                for pid in orphans:
+                    os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                orphans = []
             if not orphans:
                 return False  # the one before has just been killed
-            for pid in orphans:
-                os.kill(pid, signal.SIGKILL)
         self.killed[victim] = self.killed.get(victim, 0) + 1
         return True
 

@@ -24,9 +24,11 @@ def processes(shim):
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Of one process: kB of memory that is its own, and with its share of what is shared; descriptors."""
+    """Of one process, in kB: what it has written (`dirty`), that and what of files it maps alone (USS), and with its share of
+    what others map too (PSS). The last two also change when another program that uses OpenSSL ends or starts."""
 
     pid: int
+    dirty: int
     uss: int
     pss: int
     fds: int
@@ -39,10 +41,12 @@ class Sample:
                 name, _, rest = line.partition(":")
                 if rest.strip().endswith("kB"):
                     kb[name] = int(rest.split()[0])
-        return cls(pid, kb["Private_Clean"] + kb["Private_Dirty"], kb["Pss"], len(os.listdir(f"/proc/{pid}/fd")))
+        return cls(pid, kb["Private_Dirty"], kb["Private_Clean"] + kb["Private_Dirty"], kb["Pss"],
+                   len(os.listdir(f"/proc/{pid}/fd")))
 
 
-FIELDS = ("uss", "pss", "fds")
+JUDGED = {"dirty": 96, "fds": 0.5}  # and what a run may add to it: kB of a heap's pages here and there
+SHOWN = (*JUDGED, "uss", "pss")
 
 
 class Series:
@@ -55,14 +59,14 @@ class Series:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "w", newline="", encoding="ascii")
         self._writer = csv.writer(self._file)
-        self._writer.writerow(["seconds", "process", "pid", "uss_kb", "pss_kb", "fds", "note"])
+        self._writer.writerow(["seconds", "process", "pid", "dirty_kb", "uss_kb", "pss_kb", "fds", "note"])
 
     def take(self, named, note=""):
         seconds = round(time.monotonic() - self.began, 1)
         for name, pid in named.items():
             sample = Sample.of(pid)
             self.rows.setdefault(name, []).append((seconds, sample))
-            self._writer.writerow([seconds, name, pid, sample.uss, sample.pss, sample.fds, note])
+            self._writer.writerow([seconds, name, pid, sample.dirty, sample.uss, sample.pss, sample.fds, note])
         self._file.flush()
 
     def close(self):
@@ -75,7 +79,7 @@ class Series:
         for name, rows in self.rows.items():
             rows = rows[int(len(rows) * warm_up):]
             if len({sample.pid for _, sample in rows}) == 1:
-                for field in FIELDS:
+                for field in SHOWN:
                     trends[name, field] = Trend([(t, getattr(sample, field)) for t, sample in rows])
         return trends
 
@@ -113,15 +117,11 @@ class Trend:
                 f" grew by {self.growth:.1f} +- {2 * self.error:.1f}")
 
 
-# kB, kB, descriptors: what a run may add that is no leak, a page here and there.
-TOLERANCE = {"uss": 96, "pss": 96, "fds": 0.5}
-
-
 def assert_flat(series, **how):
     trends = series.trends(**how)
     assert trends, "no process lived long enough to be judged"
     report = "\n".join(f"{name} {field}: {trend}" for (name, field), trend in trends.items())
     print(report)
-    grown = [key for key, trend in trends.items() if not trend.is_flat(TOLERANCE[key[1]])]
+    grown = [key for key, trend in trends.items() if key[1] in JUDGED and not trend.is_flat(JUDGED[key[1]])]
     assert not grown, f"{grown} grew:\n{report}"
     return trends
