@@ -212,7 +212,7 @@ $(BUILD)/.flags: force
 
 -include $(patsubst %.o,%.d,$(foreach s,obj san fuzz,$(call in,$(s),$(all_src) $(fuzz_src) tests/fuzz/replay.c))) \
 	$(bpf_src:ebpf/%.bpf.c=$(BUILD)/ebpf/%.bpf.d) $(patsubst %.c,$(BUILD)/warnings/%.d,$(all_src)) \
-	$(patsubst %,$(BUILD)/tidy/%.d,$(tidy_src)) $(patsubst %,$(BUILD)/analyze/%.d,$(prod_src))
+	$(patsubst %,$(BUILD)/tidy/%.d,$(tidy_src)) $(foreach l,analyze cppcheck,$(patsubst %,$(BUILD)/$(l)/%.d,$(prod_src)))
 
 ##@ Testing
 run_tests := $(PYTHON) scripts/run-tests --build $(BUILD)
@@ -301,10 +301,7 @@ lint-shell:	## shellcheck
 	$(call say,SHELL,$(words $(scripts)) files)shellcheck -x $(scripts)
 lint-man:	## mandoc
 	$(call say,MAN,$(words $(man_pages)) pages)$(if $(man_pages),mandoc -Tlint -Wwarning $(man_pages))
-lint-cppcheck: $(skels)	## cppcheck
-	$(call say,CPPCHECK,)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu,posix \
-		--enable=warning,portability,performance $(addprefix --suppress=,$(no_cppcheck)) \
-		-D_GNU_SOURCE -D'LIBBPF_OPTS(type, name, ...)=struct type name' -Iinclude -Ilib -Ishim -Iprovision --suppress='*:$(BUILD)/*' $(lib_src) $(shim_src) $(ctl_src) $(prov_src)
+lint-cppcheck: $(patsubst %,$(BUILD)/cppcheck/%.ok,$(prod_src))	## cppcheck
 lint-tidy: $(patsubst %,$(BUILD)/tidy/%.ok,$(tidy_src))	## clang-tidy, with clang's static analyzer, as .clang-tidy says
 lint-analyze: $(patsubst %,$(BUILD)/analyze/%.ok,$(prod_src))	## gcc's static analyzer
 lint-python:	## pyflakes
@@ -321,6 +318,11 @@ no_pyflakes := tests/unit/test_p.*(redefinition of unused|(peering|provision)_ri
 
 # What each of them read is what a change of it makes them read again.
 lint_deps = $(CC) $(cppflags) $(CPPFLAGS) -std=gnu11 -MM -MP -MF $(@:.ok=.d) -MT $@ $<
+
+$(BUILD)/cppcheck/%.ok: % $(BUILD)/.flags | $(skels)
+	$(call say,CPPCHK,$<)mkdir -p $(@D) && $(lint_deps) && cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu,posix \
+		--enable=warning,portability,performance $(addprefix --suppress=,$(no_cppcheck)) -D_GNU_SOURCE \
+		-D'LIBBPF_OPTS(type, name, ...)=struct type name' -Iinclude -Ilib -Ishim -Iprovision --suppress='*:$(BUILD)/*' $< && touch $@
 
 $(BUILD)/tidy/%.ok: % .clang-tidy tests/.clang-tidy $(BUILD)/.flags | $(skels)
 	$(call say,TIDY,$<)mkdir -p $(@D) && $(lint_deps) && { clang-tidy --quiet $< -- $(cppflags) $(CPPFLAGS) -std=gnu11 > $(@:.ok=.log) 2>&1 || \

@@ -4,6 +4,8 @@
 It also shows that the assertion the fail-closed tests end with can fail.
 """
 
+import random
+
 import pytest
 
 from harness.bird import Bird
@@ -12,6 +14,7 @@ from harness.frr import Frr
 from harness.gobgp import GoBgp
 from harness.openbgpd import OpenBgpd
 from harness.peering import Peering
+from harness.usage import JUDGED, Trend
 
 pytestmark = pytest.mark.clear
 
@@ -57,3 +60,25 @@ def test_a_capture_survives_its_interface_going_down(lab):
     a.ns.ip("link set eth0 up")
     a.ns.run("bash", "-c", "exec 3<>/dev/tcp/192.0.2.2/179", check=False)
     assert capture.find(dport=179), capture.summary()
+
+
+# Of half an hour, a sample every five seconds, in kB.
+SERIES = {"still": (lambda t, r: 4000, True), "noise": (lambda t, r: 4000 + r.uniform(-300, 300), True),
+          "steps up and down": (lambda t, r: 4000 + 200 * (int(t) // 200 % 2), True),
+          "shrinks": (lambda t, r: 4000 - t / 4, True),
+          "100 bytes a second": (lambda t, r: 4000 + t / 10, False),
+          "100 bytes a second in noise": (lambda t, r: 4000 + t / 10 + r.uniform(-100, 100), False),
+          "a step each minute": (lambda t, r: 4000 + 12 * (int(t) // 60), False)}
+
+
+@pytest.mark.parametrize("what", SERIES)
+def test_growth_is_told_from_noise(what):
+    value, is_flat = SERIES[what]
+    chance = random.Random(1)
+    trend = Trend([(t, value(t, chance)) for t in range(0, 1800, 5)])
+    assert trend.is_flat(JUDGED["dirty"]) is is_flat, str(trend)
+
+
+def test_a_lost_descriptor_is_growth():
+    assert not Trend([(t, 40 + t // 900) for t in range(0, 1800, 5)]).is_flat(JUDGED["fds"])
+    assert Trend([(t, 40 + (t % 100 == 0)) for t in range(0, 1800, 5)]).is_flat(JUDGED["fds"])
