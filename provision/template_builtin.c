@@ -2,7 +2,7 @@
 /* The templates in provision/templates/, inside of the program; the Makefile knows of them. */
 #include "template.h"
 
-/* In parentheses it would be no name. NOLINTNEXTLINE(bugprone-macro-parentheses) */
+/* In parentheses it would be no name. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define EMBED(name, path)                                                                          \
 	__asm__(".pushsection .rodata\n"                                                           \
 		".hidden " #name "\n"                                                              \
@@ -11,6 +11,7 @@
 		".byte 0\n"                                                                        \
 		".popsection\n");                                                                  \
 	extern const char name[] __attribute__((visibility("hidden")))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 EMBED(template_text_bird, "provision/templates/bird.tmpl");
 EMBED(template_text_frr, "provision/templates/frr.tmpl");

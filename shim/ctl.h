@@ -141,12 +141,12 @@ int64_t ctl_as(const struct jv_cursor *neighbor);
 /* The session that carries the neighbor's best BGP state, else the first one; value NULL when there
  * is none. Valid as long as *sessions, which is set, and the neighbor. */
 struct jv_cursor ctl_best_session(const struct jv_cursor *neighbor, struct jv_cursor *sessions);
-enum ctl_exit ctl_print_list(const struct ctl *c, const struct jv_cursor *answer,
+enum ctl_exit ctl_print_list(const struct ctl *c, const struct jv_cursor *at,
 			     const struct ctl_filter *f);
 /* "5 neighbors: 3 up, 1 clear, 1 off" and a newline. */
 void ctl_print_counts(const struct jv_cursor *neighbors);
 /* Two lines about the daemon itself. */
-void ctl_print_daemon(const struct ctl *c, const struct jv_cursor *answer);
+void ctl_print_daemon(const struct ctl *c, const struct jv_cursor *at);
 
 /* ctl_neighbor.c. All that is known of one neighbor. */
 void ctl_print_neighbor(const struct ctl *c, const struct jv_cursor *neighbor);
@@ -154,7 +154,7 @@ void ctl_print_neighbor(const struct ctl *c, const struct jv_cursor *neighbor);
 /* ctl_session.c. All that is known of one session. */
 void ctl_print_session(const struct ctl *c, const struct jv_cursor *session, const char *neighbor);
 /* One line for each session; with an id or a neighbor: everything about those that fit. */
-enum ctl_exit ctl_print_sessions(const struct ctl *c, const struct jv_cursor *answer,
+enum ctl_exit ctl_print_sessions(const struct ctl *c, const struct jv_cursor *at,
 				 const struct ctl_filter *f);
 
 /* ctl_advice.c. What an operator does about a failure of that reason; NULL when there is nothing to

@@ -15,7 +15,7 @@
 struct pins;
 
 /* Mounts bpffs when nothing is mounted there. Needs CAP_SYS_ADMIN then. */
-int pins_mount(const char *bpffs, struct errtext *e);
+int pins_mount(const char *path, struct errtext *e);
 
 /* Does the same, makes the folder, takes the lock of this network
  * namespace. -EBUSY: another process holds it. -EOPNOTSUPP: the kernel has no namespace cookies
