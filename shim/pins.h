@@ -14,7 +14,7 @@
 
 struct pins;
 
-/* Mounts bpffs when nothing is mounted there. Needs CAP_SYS_ADMIN then. */
+/* Mounts bpffs at `path` when nothing is mounted there. Needs CAP_SYS_ADMIN then. */
 int pins_mount(const char *path, struct errtext *e);
 
 /* Does the same, makes the folder, takes the lock of this network
