@@ -11,6 +11,8 @@
 
 /* Hang-ups told per turn, before other descriptors get theirs. */
 #define HANGUPS_PER_TURN 64
+/* Callbacks per turn that take long: about two milliseconds of handshakes. */
+#define LONG_PER_TURN 4
 
 struct signal_handler {
 	struct signal_handler *next;
@@ -29,6 +31,7 @@ struct loop {
 	int hangup_fd;
 	struct event hangup;
 	struct signal_handler *signals;
+	unsigned long_left; /* of this turn */
 };
 
 struct io {
@@ -133,21 +136,32 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-static int run(struct loop *l, int flags)
+int loop_turn(struct loop *l, bool wait)
 {
+	/* NONBLOCK alone goes round for as long as continuations follow each other. */
+	int flags = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK);
+
+	l->long_left = LONG_PER_TURN;
 	errno = EIO;
 	return event_base_loop(l->base, flags) < 0 ? -errno : 0;
 }
 
 int loop_run(struct loop *l)
 {
-	return run(l, EVLOOP_NO_EXIT_ON_EMPTY);
+	int r;
+
+	do
+		r = loop_turn(l, true);
+	while (r == 0 && !event_base_got_break(l->base));
+	return r;
 }
 
-int loop_turn(struct loop *l, bool wait)
+bool loop_may_take_long(struct loop *l)
 {
-	/* NONBLOCK alone goes round for as long as continuations follow each other. */
-	return run(l, EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
+	if (!l->long_left)
+		return false;
+	l->long_left--;
+	return true;
 }
 
 void loop_stop(struct loop *l)

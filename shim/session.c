@@ -342,12 +342,13 @@ static void on_outer(void *arg, unsigned events)
 			return;
 		if (s->is_clear)
 			session_start_relay(s);
-		else
+		else if (loop_may_take_long(s->loop))
 			begin_tls(s, TLS_CLIENT);
 		return;
 	}
 	if (s->state == SESSION_HANDSHAKE) {
-		tls_step(s);
+		if (loop_may_take_long(s->loop))
+			tls_step(s);
 		return;
 	}
 	if (events & (IO_HUP | IO_ERROR))

@@ -326,6 +326,62 @@ static void test_continuation_yields(void **state)
 	close(fds[1]);
 }
 
+static void on_long(void *arg, unsigned events)
+{
+	struct seen *s = arg;
+	char c;
+
+	(void)events;
+	s->calls++;
+	if (loop_may_take_long(loop)) {
+		s->events++;
+		recv(s->order[0], &c, 1, 0);
+	}
+}
+
+/* Of many descriptors whose work takes long a few get their turn at a time, and every one in the
+ * end; what is quick is not kept waiting by the others. */
+static void test_long_callbacks(void **state)
+{
+	struct seen slow[20] = {}, quick = {};
+	char fd_of[20][2];
+	int fds[21][2];
+	unsigned done = 0, most = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		struct seen *s = i < ARRAY_SIZE(slow) ? &slow[i] : &quick;
+
+		pair(fds[i]);
+		if (s != &quick) {
+			fd_of[i][0] = fds[i][0];
+			s->order = fd_of[i];
+		}
+		assert_int_equal(io_add(loop, fds[i][0], s == &quick ? on_io : on_long, s, &s->io),
+				 0);
+		assert_int_equal(io_set(s->io, IO_READ), 0);
+		assert_int_equal(write(fds[i][1], "x", 1), 1);
+	}
+	for (unsigned turns = 1; done < ARRAY_SIZE(slow); turns++) {
+		unsigned before = done;
+
+		assert_true(turns <= ARRAY_SIZE(slow));
+		assert_int_equal(loop_turn(loop, false), 0);
+		done = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+			done += slow[i].events;
+		if (done - before > most)
+			most = done - before;
+		assert_int_equal(quick.calls, turns);
+	}
+	assert_in_range(most, 1, ARRAY_SIZE(slow) / 2);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		io_free(i < ARRAY_SIZE(slow) ? slow[i].io : quick.io);
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+}
+
 static void on_stop(void *arg)
 {
 	struct seen *s = arg;
@@ -403,6 +459,7 @@ int main(void)
 		TEST(test_free_between_read_and_write),
 		TEST(test_timers),
 		TEST(test_continuation_yields),
+		TEST(test_long_callbacks),
 		TEST(test_signal_and_stop),
 		TEST(test_bad_descriptor),
 		TEST(test_jitter),
