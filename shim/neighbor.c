@@ -150,7 +150,8 @@ static void count_handshake(struct link *l)
 	if (has == l->has_handshake)
 		return;
 	l->has_handshake = has;
-	l->neighbor->ops->on_handshakes(l->neighbor->host, has ? 1 : -1);
+	l->neighbor->ops->on_handshakes(l->neighbor->host, session_direction(l->session),
+					has ? 1 : -1);
 }
 
 static void remove_link(struct link *l)
@@ -164,7 +165,7 @@ static void remove_link(struct link *l)
 		}
 	}
 	if (l->has_handshake)
-		n->ops->on_handshakes(n->host, -1);
+		n->ops->on_handshakes(n->host, session_direction(l->session), -1);
 	n->n_links--;
 	free(l);
 }

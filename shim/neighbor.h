@@ -23,7 +23,8 @@ struct neighbor_host_ops {
 	uint32_t (*want_inner)(void *host, struct neighbor *n, struct session *s);
 	void (*forget_request)(void *host, uint32_t id);
 	bool (*may_handshake)(void *host);
-	void (*on_handshakes)(void *host, int change); /* +1 began, -1 ended */
+	/* +1 began, -1 ended */
+	void (*on_handshakes)(void *host, enum session_direction direction, int change);
 	void (*on_fallback)(void *host, struct neighbor *n, bool allow_clear);
 	/* The last session of a neighbor that was dropped is gone: free it. */
 	void (*on_empty)(void *host, struct neighbor *n);

@@ -46,7 +46,7 @@ struct worker {
 
 	struct requests requests;
 	uint64_t last_session;
-	unsigned n_handshakes;
+	unsigned n_handshakes[2]; /* by enum session_direction */
 	struct rate rate;
 	struct timer *end;
 	uint64_t end_ms;
@@ -106,22 +106,27 @@ static void on_socket(struct worker *w, struct ipc_message *m)
 /* --- handshakes: a cap, and what to do with those above it
  * ------------------------------------------------------------- */
 
+/* Our own get half: if they could take all, two shims that dial each other after a power cut would
+ * each wait for the other to accept. */
 static bool may_handshake(void *host)
 {
 	struct worker *w = host;
 
-	return w->n_handshakes < w->config->handshakes_max;
+	return w->n_handshakes[SESSION_OUT] < (w->config->handshakes_max + 1) / 2;
 }
 
 /* Above the cap newcomers wait in the listen queue: after a mass restart everybody gets through,
- * one after the other. */
-static void on_handshakes(void *host, int change)
+ * one after the other. One is always let in, for the same reason. */
+static void on_handshakes(void *host, enum session_direction direction, int change)
 {
 	struct worker *w = host;
+	unsigned in, out;
 
-	w->n_handshakes += change;
+	w->n_handshakes[direction] += change;
+	in = w->n_handshakes[SESSION_IN];
+	out = w->n_handshakes[SESSION_OUT];
 	for (size_t i = 0; i < w->tls.n; i++)
-		listener_set_paused(w->tls.all[i], !may_handshake(w));
+		listener_set_paused(w->tls.all[i], in && in + out >= w->config->handshakes_max);
 }
 
 static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
@@ -378,7 +383,7 @@ static int apply(struct worker *w, struct batch *b)
 		free_listeners(&w->inner);
 		w->tls = tls;
 		w->inner = inner;
-		on_handshakes(w, 0);
+		on_handshakes(w, SESSION_IN, 0);
 	} else {
 		for (size_t i = 0; neighbors && i < n; i++)
 			neighbor_free(neighbors[i]);
@@ -420,7 +425,8 @@ static struct jv *own_status(struct worker *w)
 {
 	struct jv *o = jv_object_new();
 	char text[ADDR_STRLEN];
-	int r = jv_set_uint(o, "handshakes", w->n_handshakes);
+	int r = jv_set_uint(o, "handshakes",
+			    w->n_handshakes[SESSION_IN] + w->n_handshakes[SESSION_OUT]);
 
 	r |= jv_set_uint(o, "unknown_count", w->unknown_count);
 	if (w->unknown_count) {

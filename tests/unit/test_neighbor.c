@@ -55,8 +55,9 @@ static bool may_handshake(void *host)
 	return true;
 }
 
-static void on_handshakes(void *host, int change)
+static void on_handshakes(void *host, enum session_direction direction, int change)
 {
+	(void)direction;
 	((struct play *)host)->handshakes += change;
 }
 
