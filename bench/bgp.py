@@ -14,7 +14,9 @@ from proxies import A, B, address
 
 # BIRD 2.0 keeps the last few hundred routes back for up to a second, whatever is beneath it.
 TAIL = 1024
-FAST = ("connect delay time 1;", "connect retry time 1;")
+# As BIRD has them without configuration, not the short ones of the tests.
+TIMERS = ("connect delay time 5;", "connect retry time 120;", "startup hold time 240;", "error wait time 60, 300;")
+HOLD = 240
 
 
 def _static_routes(count):
@@ -73,8 +75,8 @@ def neighbors(made, size):
             router, peer = pair[side], pair["ba"["ab".index(side)]]
             router.ns.ip(f"route add local 10.{own}.0.0/16 dev lo", f"route add 10.{other}.0.0/16 via {via}")
             links = [(address(own, i), address(other, i)) for i in range(size.neighbors)]
-            birds.append(Bird(router, [Peering(theirs, peer.asn, local=ours, name=f"p{i}", multihop=2, extra=FAST)
-                                       for i, (ours, theirs) in enumerate(links)]))
+            birds.append(Bird(router, [Peering(theirs, peer.asn, local=ours, name=f"p{i}", multihop=2, extra=TIMERS)
+                                       for i, (ours, theirs) in enumerate(links)], hold=HOLD))
             if made:
                 daemons.append(_botlsd(router, made, side, {theirs: {"local-address": ours} for ours, theirs in links}))
         for bird in birds:

@@ -20,7 +20,7 @@ class Size:
         self.few = 64 if quick else 500
         self.memory = (20, 100) if quick else (500, 2_500)
         self.held = 100 if quick else 5_000
-        self.beat_ms = 1_500 if quick else 10_000
+        self.beat_ms = 1_500 if quick else 6_000
         self.calm = 30 if quick else 500
         self.routes = 5_000 if quick else 1_000_000
         self.neighbors = 20 if quick else 1_000

@@ -82,6 +82,10 @@ def _number(value, digits):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def figures(of_one_round):
+    return ", ".join(f"{name} {value:,.6g}" for name, value in of_one_round.items())
+
+
 def table(rows, quick=False):
     """Within 80 columns."""
     line = "{:<34} {:>8} {:>8} {:<8} {:>5} {:>7} {:<3}"
