@@ -128,9 +128,10 @@ bool tls_has_pending(const struct tls *t);
  * event. */
 bool tls_may_have_more(const struct tls *t);
 
-/* What one call reads from and writes to the socket at most. */
-#define TLS_READ_MAX  65536
-#define TLS_WRITE_MAX 65536
+/* What one call reads from and writes to the socket at most: two full records. With more of them
+ * at once the data leaves the processor's caches between two steps. */
+#define TLS_READ_MAX  (2 * (16384 + 22))
+#define TLS_WRITE_MAX (2 * 16384)
 
 /* Writes up to len (at most TLS_WRITE_MAX); TLS_DONE with *ret_n > 0. After a WANT the
  * same bytes must be offered again (the buffer may have moved). Sends a KeyUpdate by itself when

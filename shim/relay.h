@@ -5,7 +5,7 @@
  * an end are delivered before it, also before an RST: a NOTIFICATION in flight arrives.
  *
  * Nothing is read from one side while the other does not take what was read before, so that a stuck
- * peer stays visible to the BGP timers (RFC 4271 6.5, RFC 9687). Memory: at most 64 KiB per
+ * peer stays visible to the BGP timers (RFC 4271 6.5, RFC 9687). Memory: at most 32 KiB per
  * direction, and only while a side is stuck. All that waits is bounded in time (the RELAY_*_MS
  * below).
  */
@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* What is readable together leaves together, up to this much. */
-#define RELAY_BUFFER 65536
+#define RELAY_BUFFER 32768
 /* Bytes per direction and callback, before others get their turn. */
 #define RELAY_BUDGET (256 * 1024)
 /* A side from which piece after piece comes, each smaller than this and nothing from the other side
