@@ -156,6 +156,11 @@ static const struct neighbor_host_ops neighbor_ops = {
 	.on_empty = on_empty,
 };
 
+static unsigned handshakes(const struct worker *w)
+{
+	return w->n_handshakes[SESSION_IN] + w->n_handshakes[SESSION_OUT];
+}
+
 /* --- connections that arrive
  * ------------------------------------------------------------------------------------------- */
 
@@ -425,8 +430,7 @@ static struct jv *own_status(struct worker *w)
 {
 	struct jv *o = jv_object_new();
 	char text[ADDR_STRLEN];
-	int r = jv_set_uint(o, "handshakes",
-			    w->n_handshakes[SESSION_IN] + w->n_handshakes[SESSION_OUT]);
+	int r = jv_set_uint(o, "handshakes", handshakes(w));
 
 	r |= jv_set_uint(o, "unknown_count", w->unknown_count);
 	if (w->unknown_count) {
@@ -453,7 +457,7 @@ static struct neighbor *neighbor_named(struct worker *w, const char *name)
 
 static void on_metrics(struct worker *w, uint32_t id)
 {
-	const struct message_metrics_worker own = {.handshakes = w->n_handshakes,
+	const struct message_metrics_worker own = {.handshakes = handshakes(w),
 						   .unknown = w->unknown_count};
 
 	worker_send_metrics(w->ipc, id, w->neighbors, w->config ? w->config->n_neighbors : 0, &own);
