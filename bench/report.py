@@ -5,7 +5,6 @@ import dataclasses
 import platform
 import statistics
 import subprocess
-import typing
 
 
 @dataclasses.dataclass
