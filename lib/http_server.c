@@ -137,14 +137,19 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
  * -----------------------------------------------------------------------------------------------------------
  */
 
+static void request_end(struct http_request *r)
+{
+	if (r->is_streaming && r->stream.on_done)
+		r->stream.on_done(r->stream.arg);
+	free(r);
+}
+
 static void request_free(struct http_request *r)
 {
 	*r->link = r->next;
 	if (r->next)
 		r->next->link = r->link;
-	if (r->is_streaming && r->stream.on_done)
-		r->stream.on_done(r->stream.arg);
-	free(r);
+	request_end(r);
 }
 
 /* Frees evhttp's request too when its client has gone. */
@@ -329,7 +334,7 @@ int http_server_new(const struct http_server_params *p, struct http_server **ret
 
 void http_server_free(struct http_server *s)
 {
-	struct http_request *r;
+	struct http_request *r, *next;
 
 	if (!s)
 		return;
@@ -344,8 +349,10 @@ void http_server_free(struct http_server *s)
 	}
 	if (s->http)
 		evhttp_free(s->http);
-	while ((r = s->requests))
-		request_free(r);
+	for (r = s->requests; r; r = next) {
+		next = r->next;
+		request_end(r);
+	}
 	while (s->connections)
 		drop_connection(s, &s->connections);
 	timer_free(s->look);

@@ -587,15 +587,16 @@ int tls_record_new(struct tls *t)
 	const struct tls_secrets *s = t->secrets;
 	enum tls_secret own = t->side == TLS_CLIENT ? TLS_SECRET_CLIENT : TLS_SECRET_SERVER;
 	enum tls_secret theirs = t->side == TLS_CLIENT ? TLS_SECRET_SERVER : TLS_SECRET_CLIENT;
+	const struct suite *suite = suite_of(t->ssl);
 	struct tls_record *r;
 
 	/* Bytes that OpenSSL has read ahead, which it never does, would be lost. */
-	if (!s || s->seen != TLS_SECRETS_ALL || SSL_has_pending(t->ssl) || !suite_of(t->ssl))
+	if (!s || s->seen != TLS_SECRETS_ALL || SSL_has_pending(t->ssl) || !suite)
 		return -ENOTSUP;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	r->suite = suite_of(t->ssl);
+	r->suite = suite;
 	memcpy(r->exporter, s->each[TLS_SECRET_EXPORTER], sizeof(r->exporter));
 	if (start_direction(r, &r->in, false, s->each[theirs]) < 0 ||
 	    start_direction(r, &r->out, true, s->each[own]) < 0) {

@@ -185,7 +185,7 @@ void control_capture(struct control *c, struct ctl_request *req, const struct ne
 		ctl_request_fail(req, why, hint);
 		return;
 	}
-	r = begin(c, slot, req, n, &fd);
+	r = slot ? begin(c, slot, req, n, &fd) : -ENOSPC;
 	if (r < 0) {
 		ctl_request_fail(req, strerror(-r), NULL);
 		return;
