@@ -155,8 +155,8 @@ static void listeners_drop(struct listeners *l, const struct listeners *kept)
 
 static int listeners_alloc(struct listeners *l, size_t n)
 {
-	l->items = calloc(n, sizeof(*l->items));
-	l->fds = calloc(n, sizeof(*l->fds));
+	l->items = calloc(n + 1, sizeof(*l->items));
+	l->fds = calloc(n + 1, sizeof(*l->fds));
 	return l->items && l->fds ? 0 : -ENOMEM;
 }
 
