@@ -99,7 +99,7 @@ tidy_src  := $(all_src) $(fuzz_src) $(wildcard tests/fuzz/replay.c)
 pythons   := $(shell grep -lsE '^\#!.*python' scripts/* bench/*) $(wildcard tests/*/*.py tests/*/*/*.py)
 units     := $(wildcard dist/*.service dist/*.timer)
 guides    := $(wildcard docs/*.md)
-examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*)) $(wildcard dist/prometheus/botls.rules.yml dist/grafana/botls.json)
+examples  := dist/botlsd.conf dist/provision.conf $(filter-out %.test.yml,$(wildcard dist/grafana/* dist/prometheus/*))
 man_pages := $(wildcard docs/man/*.[1-8])
 all_c     := $(wildcard lib/*.[ch] shim/*.[ch] provision/*.[ch] ebpf/*.[ch] include/botls/*.h tests/unit/*.[ch] \
              tests/bpf/*.[ch] tests/fuzz/*.[ch] tests/netns/*.[ch] tests/netns/faults/*.c bench/*.[ch])
