@@ -556,7 +556,8 @@ GROUPS = {"any-message": generic, "hello": hello_cases, "message": message_cases
 @pytest.fixture(scope="module")
 def stage(module_lab, pki):
     count = sum(len(list(group())) for group in GROUPS.values())
-    return BadStage(module_lab, pki, count + 4, {"handshake-timeout": 3})
+    # They all begin at once, and half of the slots are for the handshakes that we begin.
+    return BadStage(module_lab, pki, count + 4, {"handshake-timeout": 3}, **{"handshakes-max": 2 * count})
 
 
 @pytest.mark.parametrize("group", GROUPS)
