@@ -27,6 +27,7 @@
 #define CONF_NAME_MAX	  64   /* bytes of a plain name */
 #define CONF_WORD_MAX	  1023 /* bytes of a word of a command */
 #define CONF_EXPECTS_LEN  192
+#define CONF_TIME_LEN	  32
 
 /* ---- the schema ---- */
 
@@ -35,6 +36,7 @@ enum conf_type {
 	CONF_BOOL,	  /* [bool] */
 	CONF_NUMBER,	  /* [unsigned of any size] */
 	CONF_SECONDS,	  /* [unsigned]; 90, 90s, 2m, 1h, 1d */
+	CONF_TIME,	  /* [uint64_t] seconds since the epoch, RFC 3339; 0: not set */
 	CONF_ENUM,	  /* [enum] */
 	CONF_AS,	  /* [uint32_t] asplain or asdot, RFC 5396; 0: not set */
 	CONF_TEXT,	  /* [char *] printable UTF-8 */
@@ -146,6 +148,12 @@ int conf_set_initial(const struct conf_option *o, void *base);
 
 /* An AS number in asplain or asdot (RFC 5396), 0 too; -EINVAL. */
 int conf_parse_as(const char *text, uint32_t *ret);
+
+/* Seconds since the epoch of 2026-12-01, 2026-12-01T00:00Z, 2026-12-01T01:00:00+01:00 (RFC 3339;
+ * a date alone is its beginning in UTC, a time needs its offset); -EINVAL. And back, always in UTC
+ * and whole; returns buf. */
+int conf_parse_time(const char *text, uint64_t *ret);
+const char *conf_format_time(uint64_t seconds, char buf[static CONF_TIME_LEN]);
 
 void conf_clear(const struct conf_option *o, void *base);
 int conf_copy(const struct conf_option *o, void *to, const void *from); /* -ENOMEM */

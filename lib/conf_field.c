@@ -120,7 +120,7 @@ bool conf_is_unset(const struct conf_option *o, const void *base)
 		return !*(char *const *)conf_field(o, base);
 	if (o->type == CONF_ADDRESS)
 		return ((const struct addr *)conf_field(o, base))->family == AF_UNSPEC;
-	if (o->type == CONF_AS)
+	if (o->type == CONF_AS || o->type == CONF_TIME)
 		return conf_number(o, base) == 0;
 	return conf_is_list(o) && conf_count(o, base) == 0;
 }

@@ -69,6 +69,7 @@ static bool is_string_of(const struct conf_option *o, const char *value, size_t 
 	case CONF_BOOL:
 	case CONF_NUMBER:
 	case CONF_SECONDS:
+	case CONF_TIME:
 	case CONF_ENUM:
 	case CONF_AS:
 	case CONF_TEXT:

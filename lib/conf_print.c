@@ -36,7 +36,7 @@ static void print_list(const struct conf_option *o, const void *base, FILE *out)
 
 void conf_print(const struct conf_option *o, const void *base, const char *indent, FILE *out)
 {
-	char text[ADDR_STRLEN];
+	char text[ADDR_STRLEN], time[CONF_TIME_LEN];
 
 	if (o->type == CONF_SECRET_FILE || conf_is_unset(o, base))
 		return;
@@ -46,6 +46,7 @@ void conf_print(const struct conf_option *o, const void *base, const char *inden
 	case CONF_NUMBER:
 	case CONF_SECONDS:
 	case CONF_AS: fprintf(out, "%llu", (unsigned long long)conf_number(o, base)); break;
+	case CONF_TIME: print_quoted(conf_format_time(conf_number(o, base), time), out); break;
 	case CONF_ENUM: fputs(conf_name(o, base), out); break;
 	case CONF_TEXT:
 	case CONF_ACCOUNT:

@@ -385,7 +385,8 @@ static void on_name(struct scan *s)
 	end_statement(s, s->begin);
 	o = conf_option(s->schema, name, scope_of(s));
 	kind = find_kind(s->schema, name);
-	if (kind && !(o && next_byte(s) == '=')) {
+	/* A name that is also an option's, somewhere, begins a block unless it is set. */
+	if (kind && !(conf_option(s->schema, name, ~0U) && next_byte(s) == '=')) {
 		on_block(s, kind);
 		return;
 	}

@@ -21,6 +21,7 @@ bool conf_is_list(const struct conf_option *o)
 	case CONF_BOOL:
 	case CONF_NUMBER:
 	case CONF_SECONDS:
+	case CONF_TIME:
 	case CONF_ENUM:
 	case CONF_AS:
 	case CONF_TEXT:
@@ -88,6 +89,10 @@ const char *conf_expects(const struct conf_option *o, char buf[static CONF_EXPEC
 			 o->noun ? o->noun : "key", (unsigned long long)o->max);
 		return buf;
 	case CONF_BOOL: text = "true or false"; break;
+	case CONF_TIME:
+		text = "a date, or a date and time with its offset, as in 2026-12-01 or "
+		       "2026-12-01T00:00:00Z";
+		break;
 	case CONF_AS: text = "an AS number, as in 64500 or 1.10"; break;
 	case CONF_ACCOUNTS:
 	case CONF_ACCOUNT: text = "a name of letters, digits, '_', '-' and '.'"; break;

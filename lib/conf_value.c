@@ -102,6 +102,16 @@ int conf_parse_as(const char *text, uint32_t *ret)
 	return 0;
 }
 
+static int parse_time(const struct conf_option *o, void *base, const char *value, struct errtext *e)
+{
+	uint64_t t;
+
+	if (conf_parse_time(value, &t) < 0 || t < o->min || t > o->max)
+		return conf_refuse(o, value, e);
+	set_number(o, base, t);
+	return 0;
+}
+
 static int parse_as(const struct conf_option *o, void *base, const char *value, struct errtext *e)
 {
 	uint32_t n;
@@ -191,6 +201,7 @@ static bool is_string_of(const struct conf_option *o, const char *value)
 	case CONF_BOOL:
 	case CONF_NUMBER:
 	case CONF_SECONDS:
+	case CONF_TIME:
 	case CONF_ENUM:
 	case CONF_AS:
 	case CONF_TEXT:
@@ -300,6 +311,7 @@ int conf_set(const struct conf_option *o, void *base, const struct conf_context 
 	case CONF_BOOL: return parse_bool(o, base, values[0], e);
 	case CONF_NUMBER:
 	case CONF_SECONDS: return parse_number(o, base, values[0], e);
+	case CONF_TIME: return parse_time(o, base, values[0], e);
 	case CONF_ENUM: return parse_enum(o, base, values[0], e);
 	case CONF_AS: return parse_as(o, base, values[0], e);
 	case CONF_TEXT:

@@ -26,6 +26,7 @@ struct shop {
 	size_t n_addresses;
 	char *source, *program;
 	int level;
+	uint64_t opens;
 };
 
 struct guest {
@@ -63,6 +64,7 @@ static const struct conf_option options[] = {
 	{"program", CONF_PROGRAM, SHOP, FIELD(struct shop, program), .max = 1023},
 	{"level", CONF_ENUM, SHOP, FIELD(struct shop, level), .names = levels,
 	 .max = ARRAY_SIZE(levels) - 1, .first = -1, .initial = "auto"},
+	{"opens", CONF_TIME, SHOP, FIELD(struct shop, opens), .min = 1, .max = 4102444799},
 	{"shop", CONF_NAME, GUEST, FIELD(struct guest, shop), .max = CONF_NAME_MAX},
 	{"name", CONF_NAME, GUEST, FIELD(struct guest, name), .max = CONF_NAME_MAX},
 	{"words", CONF_WORDS, GUEST, FIELD(struct guest, words), COUNT(struct guest, n_words),
@@ -194,6 +196,16 @@ static void an_option_may_be_called_as_a_kind_is(void **state)
 		    "text:1: this guest block does not end: '}' is missing\n");
 }
 
+/* What is an option anywhere is not taken for the beginning of a block when it is set. */
+static void an_option_at_a_wrong_place_begins_no_block(void **state)
+{
+	(void)state;
+	assert_said("shop = s\n",
+		    "text:1: 'shop' belongs to one guest: move it into a guest block\n");
+	assert_said("shop s { shop = s }\n",
+		    "text:1: 'shop' belongs to one guest: move it into a guest block\n");
+}
+
 static void what_is_misplaced_is_told_where_it_belongs(void **state)
 {
 	(void)state;
@@ -229,6 +241,94 @@ static void durations_have_units(void **state)
 	assert_said("keep = 1w", "text:1: keep: '1w' is not in the range 1 to 864000 seconds\n");
 	assert_said("keep = 4294967295d",
 		    "text:1: keep: '4294967295d' is not in the range 1 to 864000 seconds\n");
+}
+
+static void times_are_rfc_3339(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t t;
+	} good[] = {
+		{"1970-01-01T00:00:00Z", 0},
+		{"2026-12-01", 1796083200},
+		{"2026-12-01T00:00:00Z", 1796083200},
+		{"2026-12-01t00:00:00z", 1796083200},
+		{"2026-12-01 00:00Z", 1796083200},
+		{"2026-12-01T01:30:00+01:30", 1796083200},
+		{"2026-11-30T19:00:00-05:00", 1796083200},
+		{"2024-02-29T23:59:59Z", 1709251199},
+		{"9999-12-31T23:59:59Z", 253402300799},
+	};
+	static const char *const bad[] = {
+		"",
+		"now",
+		"1796083200",
+		"2026-13-01",
+		"2026-00-01",
+		"2026-02-29",
+		"2026-04-31",
+		"2026-01-00",
+		"2026-1-1",
+		"26-12-01",
+		"2026-12-01T00:00:00", /* whose clock? */
+		"2026-12-01 00:00",
+		"2026-12-01T",
+		"2026-12-01T24:00:00Z",
+		"2026-12-01T00:60:00Z",
+		"2026-12-01T00:00:60Z",
+		"2026-12-01T00:00:00.5Z",
+		"2026-12-01T00:00:00+1",
+		"2026-12-01T00:00:00+24:00",
+		"2026-12-01T00:00:00ZZ",
+		"2026-12-01Z",
+		" 2026-12-01",
+		"+026-12-01",
+		"1970-01-01T00:00:00+01:00",
+	};
+	char buf[CONF_TIME_LEN];
+	uint64_t t = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		if (conf_parse_time(good[i].text, &t) < 0 || t != good[i].t)
+			fail_msg("%s: %llu", good[i].text, (unsigned long long)t);
+		conf_format_time(t, buf);
+		assert_int_equal(conf_parse_time(buf, &t), 0);
+		assert_int_equal(t, good[i].t);
+	}
+	t = 7;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (conf_parse_time(bad[i], &t) != -EINVAL || t != 7)
+			fail_msg("'%s' is a time", bad[i]);
+	assert_string_equal(conf_format_time(1796083200, buf), "2026-12-01T00:00:00Z");
+}
+
+static void times_are_options(void **state)
+{
+	struct loaded *l = load_good("shop s { opens = \"2026-12-01 00:00+00:00\" }");
+	const struct conf_option *o = conf_option(&schema, "opens", SHOP);
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	assert_int_equal(l->shop.opens, 1796083200);
+	assert_false(conf_is_unset(o, &l->shop));
+	assert_true(conf_is_unset(o, &l->shop_defaults));
+	conf_print(o, &l->shop, "", f);
+	conf_print(o, &l->shop_defaults, "", f);
+	fclose(f);
+	assert_string_equal(text, "opens = \"2026-12-01T00:00:00Z\"\n");
+	free(text);
+	loaded_free(l);
+	assert_said(
+		"shop s { opens = soon }",
+		"text:1: opens: 'soon' is not a date, or a date and time with its offset, as in "
+		"2026-12-01 or 2026-12-01T00:00:00Z\n");
+	assert_said(
+		"shop s { opens = 2100-01-01 }",
+		"text:1: opens: '2100-01-01' is not a date, or a date and time with its offset, "
+		"as in 2026-12-01 or 2026-12-01T00:00:00Z\n");
 }
 
 static void urls_have_a_host_and_nothing_secret(void **state)
@@ -494,9 +594,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_reach_each_kind),
 		cmocka_unit_test(an_option_may_be_called_as_a_kind_is),
+		cmocka_unit_test(an_option_at_a_wrong_place_begins_no_block),
 		cmocka_unit_test(what_is_misplaced_is_told_where_it_belongs),
 		cmocka_unit_test(kinds_are_counted_apart),
 		cmocka_unit_test(durations_have_units),
+		cmocka_unit_test(times_are_rfc_3339),
+		cmocka_unit_test(times_are_options),
 		cmocka_unit_test(urls_have_a_host_and_nothing_secret),
 		cmocka_unit_test(lists_have_their_forms),
 		cmocka_unit_test(values_are_printed_as_they_are_read),
