@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(struct kernel_tcp_ao_add) == 288, "kernel's layout");
 _Static_assert(sizeof(struct kernel_tcp_ao_del) == 144, "kernel's layout");
@@ -73,19 +74,34 @@ int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key
 	return r;
 }
 
-int tcp_ao_set_rnext(int fd, uint8_t recv_id)
+/* What is not meant to change is written back as it was read. */
+static int use_key(int fd, uint8_t recv_id, bool at_once, uint8_t send_id)
 {
-	/* Setting it overwrites what it does not mean: read first. */
 	struct kernel_tcp_ao_info info = {};
 	int r = get_info(fd, &info);
 
 	if (r < 0)
 		return r;
-	info.set_current = info.set_counters = 0;
-	info.set_rnext = 1;
-	info.rnext = recv_id;
+	info = (struct kernel_tcp_ao_info){
+		.ao_required = info.ao_required,
+		.accept_icmps = info.accept_icmps,
+		.set_rnext = true,
+		.rnext = recv_id,
+		.set_current = at_once,
+		.current_key = send_id,
+	};
 	return setsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_INFO, &info, sizeof(info)) < 0 ? -errno
 											: 0;
+}
+
+int tcp_ao_set_rnext(int fd, uint8_t recv_id)
+{
+	return use_key(fd, recv_id, false, 0);
+}
+
+int tcp_ao_prefer_key(int fd, const struct tcp_ao_key *key, bool at_once)
+{
+	return use_key(fd, key->recv_id, at_once, at_once ? key->send_id : 0);
 }
 
 int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)
@@ -116,26 +132,99 @@ int tcp_ao_get_status(int fd, struct tcp_ao_status *ret)
 	return 0;
 }
 
-int tcp_ao_get_counts(int fd, const struct addr *peer, const struct tcp_ao_key *key,
-		      uint64_t *ret_good, uint64_t *ret_bad)
+/* The key with these ids, secret included: the caller wipes it. */
+static int get_key(int fd, const struct addr *peer, const struct tcp_ao_key *key,
+		   struct kernel_tcp_ao_get *ret)
 {
-	struct kernel_tcp_ao_get get = {
+	socklen_t len = sizeof(*ret);
+	int r;
+
+	*ret = (struct kernel_tcp_ao_get){
 		.prefix = peer->prefixlen,
 		.sndid = key->send_id,
 		.rcvid = key->recv_id,
 		.nkeys = 1,
 	};
-	socklen_t len = sizeof(get);
+	set_peer(peer, &ret->addr);
+	r = getsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_GET_KEYS, ret, &len) < 0 ? -errno : 0;
+	return r == 0 && !ret->nkeys ? -ENOENT : r;
+}
+
+int tcp_ao_list_keys(int fd, struct tcp_ao_installed *ret, size_t max)
+{
+	socklen_t len = sizeof(struct kernel_tcp_ao_get);
+	struct kernel_tcp_ao_get *all;
+	size_t n;
 	int r;
 
-	set_peer(peer, &get.addr);
-	r = getsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_GET_KEYS, &get, &len) < 0 ? -errno : 0;
-	/* There is no way to ask for the counters without the secret. */
+	if (!max)
+		return -EINVAL;
+	all = calloc(max, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	all[0].nkeys = max;
+	all[0].get_all = true;
+	/* `len` is that of one. */
+	r = getsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_GET_KEYS, all, &len) < 0 ? -errno : 0;
+	n = r < 0 ? 0 : all[0].nkeys;
+	for (size_t i = 0; i < n && i < max; i++)
+		ret[i] = (struct tcp_ao_installed){
+			.send_id = all[i].sndid,
+			.recv_id = all[i].rcvid,
+			.is_current = all[i].is_current,
+			.is_rnext = all[i].is_rnext,
+			.good = all[i].pkt_good,
+			.bad = all[i].pkt_bad,
+		};
+	/* There is no way to ask for the rest without the secrets. */
+	explicit_bzero(all, max * sizeof(*all));
+	free(all);
+	return r < 0 ? r : (int)n;
+}
+
+/* What the kernel makes of the key: it may keep one that it derived. */
+static int make_key(const struct addr *peer, const struct tcp_ao_key *key,
+		    struct kernel_tcp_ao_get *ret)
+{
+	_cleanup_close_ int fd = socket(peer->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = tcp_ao_add_key(fd, peer, key);
+	return r < 0 ? r : get_key(fd, peer, key, ret);
+}
+
+static bool same_key(const struct kernel_tcp_ao_get *a, const struct kernel_tcp_ao_get *b)
+{
+	return !strncmp(a->alg_name, b->alg_name, sizeof(a->alg_name)) &&
+	       a->keyflags == b->keyflags && a->maclen == b->maclen && a->keylen == b->keylen &&
+	       !memcmp(a->key, b->key, sizeof(a->key));
+}
+
+int tcp_ao_has_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)
+{
+	struct kernel_tcp_ao_get has = {}, wanted = {};
+	int r = get_key(fd, peer, key, &has);
+
+	if (r == 0)
+		r = make_key(peer, key, &wanted);
+	if (r == 0)
+		r = same_key(&has, &wanted);
+	explicit_bzero(&has, sizeof(has));
+	explicit_bzero(&wanted, sizeof(wanted));
+	return r;
+}
+
+int tcp_ao_get_counts(int fd, const struct addr *peer, const struct tcp_ao_key *key,
+		      uint64_t *ret_good, uint64_t *ret_bad)
+{
+	struct kernel_tcp_ao_get get;
+	int r = get_key(fd, peer, key, &get);
+
 	explicit_bzero(get.key, sizeof(get.key));
 	if (r < 0)
 		return r;
-	if (!get.nkeys)
-		return -ENOENT;
 	*ret_good = get.pkt_good;
 	*ret_bad = get.pkt_bad;
 	return 0;

@@ -44,6 +44,9 @@ int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key
 /* Asks the peer to sign with the key of this RecvID (RNextKeyID). It does, when it has the key; and
  * what we sign with is for the peer to ask. -ENOENT: there is no such key. */
 int tcp_ao_set_rnext(int fd, uint8_t recv_id);
+/* The same with a key, and `at_once` we send with it, too: for a socket that is not connected, and
+ * to go back from a key that the peer does not know. */
+int tcp_ao_prefer_key(int fd, const struct tcp_ao_key *key, bool at_once);
 /* The one with these ids. -ENOENT: there is none; -EBUSY: it is in use, or the last one. */
 int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
 
@@ -56,6 +59,17 @@ struct tcp_ao_status {
 };
 /* -ENOENT: the socket, or its connection, has no TCP-AO. */
 int tcp_ao_get_status(int fd, struct tcp_ao_status *ret);
+
+/* A key as a socket has it; no secret. */
+struct tcp_ao_installed {
+	uint8_t send_id, recv_id;
+	bool is_current, is_rnext; /* we send with it, we ask the peer for it */
+	uint64_t good, bad;	   /* segments that came with it, and with a wrong MAC */
+};
+/* The first `max` keys of a socket. Returns how many it has, which may be more. */
+int tcp_ao_list_keys(int fd, struct tcp_ao_installed *ret, size_t max);
+/* 1: the socket has this very key; 0: another one with its ids; -ENOENT: none with them. */
+int tcp_ao_has_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
 
 /* Segments that came for the key with these ids. -ENOENT: there is none. */
 int tcp_ao_get_counts(int fd, const struct addr *peer, const struct tcp_ao_key *key,
