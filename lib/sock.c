@@ -146,6 +146,17 @@ int sock_set_reset_on_close(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0 ? -errno : 0;
 }
 
+int sock_set_no_wait_on_close(int fd)
+{
+	struct linger linger;
+	socklen_t len = sizeof(linger);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0)
+		return -errno;
+	/* A reset does not wait; another holder may be about to cause one. */
+	return linger.l_onoff && linger.l_linger ? sock_set_reset_on_close(fd) : 0;
+}
+
 int sock_error(int fd)
 {
 	int error;

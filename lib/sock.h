@@ -34,6 +34,8 @@ int sock_set_notsent_lowat(int fd, unsigned bytes);
 int sock_set_buffers(int fd, int send, int receive); /* 0: leave it to the system's tuning */
 /* close() sends RST and drops what was not sent. */
 int sock_set_reset_on_close(int fd);
+/* close() does not wait, whatever its other holders have made of the socket (SO_LINGER). */
+int sock_set_no_wait_on_close(int fd);
 
 /* The pending error as -errno, 0 when there is none. Asking clears it. */
 int sock_error(int fd);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <cmocka.h>
 
 static struct addr parse(const char *text)
@@ -272,6 +273,35 @@ static void test_error_and_reset(void **state)
 	close(listener);
 }
 
+/* What is not sent yet would make close() wait for a minute. */
+static void test_no_wait_on_close(void **state)
+{
+	static char bytes[400000];
+	struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	socklen_t len = sizeof(linger);
+	uint16_t port;
+	int listener = listen_on("127.0.0.1", &port), fd = stream("127.0.0.1"), accepted;
+	time_t begin = time(NULL);
+
+	(void)state;
+	assert_int_equal(sock_set_buffers(listener, 0, 4096), 0);
+	assert_int_equal(connect_to(fd, "127.0.0.1", port), -EINPROGRESS);
+	accepted = accept_within(listener, 5000);
+	assert_true(accepted >= 0);
+	assert_int_equal(sock_set_no_wait_on_close(fd), 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+	assert_false(linger.l_onoff);
+	linger = (struct linger){.l_onoff = 1, .l_linger = 60};
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	assert_true(write(fd, bytes, sizeof(bytes)) > 0);
+	assert_int_equal(sock_set_no_wait_on_close(fd), 0);
+	close(fd);
+	assert_true(time(NULL) - begin < 30);
+	assert_int_equal(sock_set_no_wait_on_close(fd), -EBADF);
+	close(accepted);
+	close(listener);
+}
+
 static void test_unacked(void **state)
 {
 	static char bytes[400000];
@@ -302,10 +332,11 @@ static void test_unacked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_listener),	cmocka_unit_test(test_options),
-		cmocka_unit_test(test_ttl_options),	cmocka_unit_test(test_min_ttl),
-		cmocka_unit_test(test_tcp_md5),		cmocka_unit_test(test_tcp_md5_key),
-		cmocka_unit_test(test_error_and_reset), cmocka_unit_test(test_unacked),
+		cmocka_unit_test(test_listener),	 cmocka_unit_test(test_options),
+		cmocka_unit_test(test_ttl_options),	 cmocka_unit_test(test_min_ttl),
+		cmocka_unit_test(test_tcp_md5),		 cmocka_unit_test(test_tcp_md5_key),
+		cmocka_unit_test(test_error_and_reset),	 cmocka_unit_test(test_unacked),
+		cmocka_unit_test(test_no_wait_on_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
