@@ -9,7 +9,8 @@ from .peering import Session
 
 
 class Bird(Daemon):
-    """settings: static (a file of further static routes), hold (s), source (lines put into the configuration)."""
+    """settings: static (a file of further static routes), hold (s), source (lines put into the configuration), programs
+    (a folder with another BIRD)."""
 
     kind = "bird"
     user = "bird"
@@ -18,8 +19,12 @@ class Bird(Daemon):
         super().__init__(router, peerings, networks, **settings)
         self.control = self.folder / "ctl"
         self.log = self.folder / "log"
-        self.process("bird", ["bird", "-f", "-c", self.config_path, "-s", self.control,
+        self.programs = settings.get("programs")
+        self.process("bird", [self.program("bird"), "-f", "-c", self.config_path, "-s", self.control,
                               "-u", "bird", "-g", "bird"])
+
+    def program(self, name):
+        return str(self.programs / name) if self.programs else name
 
     def protocol_name(self, peering):
         return peering.name or f"p{self.peerings.index(peering) + 1}"
@@ -64,7 +69,7 @@ class Bird(Daemon):
         return lines
 
     def birdc(self, *words, check=True):
-        result = self.router.ns.run("birdc", "-s", self.control, *words, check=check)
+        result = self.router.ns.run(self.program("birdc"), "-s", self.control, *words, check=check)
         return result.stdout
 
     def is_ready(self):
