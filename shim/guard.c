@@ -307,8 +307,16 @@ void guard_staged_free(struct guard_staged *staged)
 	free(staged);
 }
 
-/* A session in clear that begins while these are ended meets the hook or, at last, the guard. */
-static int end_clear_sockets(const struct table *t, struct errtext *e)
+static bool is_carried(const struct table *t, const struct addr *remote)
+{
+	const struct table_row *row = t ? table_match(t, remote) : NULL;
+
+	return row && (row->value.flags & BOTLS_NEIGHBOR_CARRIED);
+}
+
+/* A session in clear that begins while these are ended meets the hook or, at last, the guard. What
+ * was carried `before` (may be NULL) is the shim's own. */
+static int end_clear_sockets(const struct table *before, const struct table *t, struct errtext *e)
 {
 	_cleanup_free_ struct sockdiag_socket *sockets = NULL;
 	size_t n = 0;
@@ -318,6 +326,8 @@ static int end_clear_sockets(const struct table *t, struct errtext *e)
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		const struct table_row *row = table_match(t, &sockets[i].remote);
 
+		if (is_carried(t, &sockets[i].remote) && is_carried(before, &sockets[i].remote))
+			continue;
 		if (row && (row->value.flags & BOTLS_NEIGHBOR_PROTECTED)) {
 			r = sockdiag_end(&sockets[i]);
 			if (r < 0)
@@ -340,7 +350,7 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 		if (r < 0)
 			return errtext_set(e, r, "put the neighbor table in force: %s",
 					   strerror(-r));
-		end_clear_sockets(staged->table, e);
+		end_clear_sockets(g->table, staged->table, e);
 	}
 	r = guard_table_force(g, staged->final_fd);
 	if (r < 0 && staged->settling_fd >= 0) {
@@ -351,9 +361,9 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 	}
 	if (r < 0)
 		return errtext_set(e, r, "put the neighbor table in force: %s", strerror(-r));
+	end_clear_sockets(g->table, staged->table, e);
 	steering_table_free(g->table);
 	g->table = TAKE(staged->table);
-	end_clear_sockets(g->table, e);
 	return 0;
 }
 
@@ -467,7 +477,7 @@ int guard_repair(struct guard *g, struct errtext *e)
 		r = attach(g, e);
 	/* Those that came up while something was missing. */
 	if (r == 0 && g->table)
-		r = end_clear_sockets(g->table, e);
+		r = end_clear_sockets(g->table, g->table, e);
 	return r;
 }
 

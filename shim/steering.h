@@ -31,6 +31,8 @@ struct steering_entry {
 	struct addr own;  /* our address towards it; AF_UNSPEC when unknown now: connects then fail,
 			     closed */
 	bool is_required; /* guard closed always; else (preferred) closed unless allow_clear */
+	bool is_carried;  /* the shim's own sockets speak in clear with it (mode tcp-ao), and nobody
+			     else's; needs is_required; cgroup only */
 	bool allow_clear; /* preferred, and TLS could not be had: port 179 in clear may pass now */
 	bool may_connect; /* role connect or both and not a prefix; else the daemon's connect() is
 			     refused */

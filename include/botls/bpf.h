@@ -55,6 +55,8 @@ enum botls_neighbor_flag {
 	/* No neighbor: the interface with this scope was there when the table was made. Address ::,
 	 * so that it changes together with the table. */
 	BOTLS_NEIGHBOR_INTERFACE = 1 << 6,
+	/* Protected, but the shim's own sockets speak in clear with it: they are not ended. */
+	BOTLS_NEIGHBOR_CARRIED = 1 << 7,
 };
 
 struct botls_neighbor {

@@ -707,6 +707,43 @@ static void test_guard_opens_when_clear_is_allowed(void **state)
 	close(peer);
 }
 
+/* mode = tcp-ao: the shim's own socket speaks in clear with the neighbor and lives through what is
+ * programmed later; everybody else's is refused, and what was there before has ended. */
+static void test_what_is_carried_lives(void **state)
+{
+	struct addr neighbor = netlab_addr("192.0.2.2");
+	struct errtext text = {""};
+	struct steering_entry e[3];
+	int before, fd;
+	char byte;
+
+	(void)state;
+	before = netlab_connect(ROUTER, NULL, "192.0.2.2", 179, NULL);
+	assert_connected(before);
+	standard_entries(e);
+	e[0].is_carried = true;
+	apply(e, 3);
+	assert_int_equal(send(before, "x", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	close(before);
+	forget_clear();
+	check_steered(&(struct steered){NULL, "192.0.2.2", NULL, "192.0.2.2 179", "192.0.2.1 "});
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(steering_connect_clear(steering, fd, &neighbor), 0);
+	assert_string_equal(netlab_remote(fd), "192.0.2.2 179");
+	apply(e, 3);
+	assert_int_equal(steering_repair(steering, &text), 0);
+	assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(netlab_connect(PEER, NULL, "192.0.2.1", 179, NULL), -EINPROGRESS);
+	e[0].is_carried = false;
+	apply(e, 3);
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	close(fd);
+}
+
 static void test_sessions_in_clear_end_when_newly_protected(void **state)
 {
 	struct steering_entry e[3];
@@ -1180,6 +1217,7 @@ int main(void)
 		TEST(test_guard_and_the_kernels_resets),
 		TEST(test_guard_alone),
 		TEST(test_guard_opens_when_clear_is_allowed),
+		TEST(test_what_is_carried_lives),
 		TEST(test_sessions_in_clear_end_when_newly_protected),
 		TEST(test_sessions_of_a_gap_end),
 		TEST(test_interface_that_comes_later),
