@@ -83,7 +83,7 @@ lib_src   := $(wildcard lib/*.c)
 ctl_src   := $(wildcard shim/botlsctl.c shim/ctl_*.c)
 shim_src  := $(filter-out $(ctl_src),$(wildcard shim/*.c))
 # botlsctl doctor reads the configuration as botlsd does; metrics are made into text by both.
-ctl_use   := $(wildcard shim/config*.c) shim/credentials.c $(wildcard shim/metrics_*.c)
+ctl_use   := $(wildcard shim/config*.c) shim/credentials.c shim/keychain.c $(wildcard shim/metrics_*.c)
 prov_src  := $(wildcard provision/*.c)
 bpf_src   := $(wildcard ebpf/*.bpf.c)
 unit_src  := $(wildcard tests/unit/test_*.c)
@@ -238,11 +238,12 @@ check-long: all $(tool_bin) $(bench_bin) $(faults)	## what takes minutes: kills,
 	$(Q)$(run_tests) --long $(or $(LONG),$(long_tests))
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
-TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
-           tests/netns/test_tcp_ao.py tests/netns/test_daemons.py
+TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao ao control_ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
+           $(foreach t,tcp_ao tcp_ao_chains tcp_ao_adapter daemons,tests/netns/test_$(t).py)
 vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
 .PHONY: check-vm
 check-vm: all $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
+	$(Q)tests/vm/bird > /dev/null || true
 	$(Q)tests/vm/run $(VM_ARGS) -- $(run_tests) $(filter-out tests/netns/% $(BUILD)/tests/bpf/%,$(vm_tests)) \
 		--root $(filter $(BUILD)/tests/bpf/%,$(vm_tests)) --netns $(filter tests/netns/%,$(vm_tests)) || [ $$? = 77 ]
 

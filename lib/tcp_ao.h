@@ -18,6 +18,9 @@
 
 #define TCP_AO_SECRET_MAX 80 /* bytes */
 
+/* The master key, with KeyID 0, that everybody knows (draft-piraux-tcp-ao-tls-04). */
+#define AO_DEFAULT_SECRET "\x1c\xeb\xb1\xff"
+
 /* For an operator who has to look for another kernel. */
 #define TCP_AO_KERNEL "Linux 6.7 or later with CONFIG_TCP_AO"
 

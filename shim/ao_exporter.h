@@ -20,9 +20,8 @@
 #include "tls.h"
 #include "util.h"
 
-#define AO_DEFAULT_SECRET "\x1c\xeb\xb1\xff" /* master key of the default key, KeyID 0 */
-#define AO_DERIVED_LEN	  32		     /* bytes of a derived master key */
-#define AO_ID_MAX	  254		     /* KeyIDs of derived keys: 1 to this, then 1 again */
+#define AO_DERIVED_LEN 32  /* bytes of a derived master key */
+#define AO_ID_MAX      254 /* KeyIDs of derived keys: 1 to this, then 1 again */
 /* How long the peer has to take K_1 into use. */
 #define AO_SWITCH_MS 60000
 

@@ -18,6 +18,8 @@ struct loader {
 	struct conf_blocks blocks;
 	struct conf_context context;
 	struct neighbor_config defaults;
+	struct keychain_key key_defaults;
+	struct conf_block **neighbor_blocks; /* in the order of the files */
 	struct config *config;
 };
 
@@ -34,6 +36,10 @@ void config_free(struct config *c)
 	for (size_t i = 0; i < c->n_neighbors; i++)
 		neighbor_done(&c->neighbors[i]);
 	free(c->neighbors);
+	for (size_t i = 0; i < c->n_keys; i++)
+		config_key_done(&c->keys[i]);
+	free(c->keys);
+	free(c->chains);
 	free(c->path);
 	free(c);
 }
@@ -75,7 +81,7 @@ static int default_daemon_users(struct loader *l)
 
 static int load_globals(struct loader *l)
 {
-	struct conf_bases to = {.globals = l->config, .kinds = {&l->defaults}};
+	struct conf_bases to = {.globals = l->config, .kinds = {&l->defaults, &l->key_defaults}};
 	struct conf_block *b = &l->blocks.globals;
 	int r;
 
@@ -96,30 +102,49 @@ static int load_globals(struct loader *l)
 	return 0;
 }
 
-/* Settings that follow from others; what does not count is set to one value, so that it makes no
- * difference either. */
-static void derive_ao(struct neighbor_config *n, bool covers_options_is_set)
+static void set_initial(struct neighbor_config *n, const char *const *names, size_t count)
 {
-	static const struct {
-		const char *option;
-		bool counts[3]; /* by enum ao_mode */
-	} of_ao[] = {
-		{"tcp-ao-send-id", {[AO_STATIC] = true}},
-		{"tcp-ao-recv-id", {[AO_STATIC] = true}},
-		{"tcp-ao-algorithm", {[AO_STATIC] = true, [AO_EXPORTER] = true}},
-		{"tcp-ao-options", {[AO_STATIC] = true, [AO_EXPORTER] = true}},
-		{"tcp-ao-rekey", {[AO_EXPORTER] = true}},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(of_ao); i++)
-		if (!of_ao[i].counts[n->ao.mode])
-			conf_set_initial(config_option(of_ao[i].option), n);
-	if (n->ao.mode != AO_STATIC)
-		conf_clear(config_option("tcp-ao-key"), n);
-	if (n->ao.mode == AO_EXPORTER && !covers_options_is_set)
-		n->ao.covers_options = false;
+	for (size_t i = 0; i < count; i++)
+		conf_set_initial(config_option(names[i]), n);
 }
 
+/* A key of the block's own stands in for a chain that it inherits. With exporter the key is that
+ * with which every connection begins. */
+static void derive_ao(struct neighbor_config *n, const struct conf_block *b,
+		      bool covers_options_is_set)
+{
+	static const char *const ids[] = {"tcp-ao-send-id", "tcp-ao-recv-id"};
+	static const char *const how[] = {"tcp-ao-algorithm", "tcp-ao-options"};
+	static const char *const policy[] = {"tcp-ao-policy"};
+	static const char *const rekey[] = {"tcp-ao-rekey"};
+	static const struct conf_context no_files;
+	bool has_chain;
+
+	if (n->ao.mode != AO_STATIC ||
+	    (!conf_has(b, "tcp-ao-chain") &&
+	     (conf_has(b, "tcp-ao-key") || conf_has(b, "tcp-ao-key-file"))))
+		conf_clear(config_option("tcp-ao-chain"), n);
+	has_chain = n->ao.chain_name;
+	if (n->ao.mode != AO_STATIC)
+		conf_clear(config_option("tcp-ao-key"), n);
+	if (n->ao.mode == AO_OFF)
+		set_initial(n, policy, ARRAY_SIZE(policy));
+	if (n->ao.mode != AO_EXPORTER)
+		set_initial(n, rekey, ARRAY_SIZE(rekey));
+	if (n->ao.mode != AO_STATIC || has_chain)
+		set_initial(n, ids, ARRAY_SIZE(ids));
+	if (n->ao.mode == AO_OFF || has_chain)
+		set_initial(n, how, ARRAY_SIZE(how));
+	if (n->ao.mode != AO_EXPORTER)
+		return;
+	conf_set(config_option("tcp-ao-key"), n, &no_files, (char *[]){(char *)AO_DEFAULT_SECRET},
+		 1, NULL);
+	if (!covers_options_is_set)
+		n->ao.own.covers_options = false;
+}
+
+/* Settings that follow from others; what does not count is set to one value, so that it makes no
+ * difference either. */
 static bool is_set(const struct conf_block *b, const struct conf_block *globals, const char *option)
 {
 	return conf_has(b, option) || conf_has(globals, option);
@@ -136,7 +161,7 @@ static void derive(struct neighbor_config *n, const struct conf_block *b,
 		conf_set_initial(config_option("fallback-after"), n);
 	if (!addr_is_prefix(&n->address))
 		n->max_sessions = HOST_SESSIONS;
-	derive_ao(n, is_set(b, globals, "tcp-ao-options"));
+	derive_ao(n, b, is_set(b, globals, "tcp-ao-options"));
 }
 
 static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor_config *n)
@@ -158,6 +183,8 @@ static int load_neighbor(struct loader *l, struct conf_block *b, struct neighbor
 	if (r < 0)
 		return r;
 	derive(n, b, globals);
+	if (n->ao.chain_name)
+		n->ao.chain = config_chain(l->config, n->ao.chain_name);
 	config_check_neighbor(n, b, globals, l->problems);
 	return 0;
 }
@@ -170,7 +197,7 @@ static void report_duplicates(struct loader *l, struct neighbor_config *const *s
 		if (first->address.family == AF_UNSPEC ||
 		    config_compare_addresses(&first->address, &second->address) != 0)
 			continue;
-		conf_problem(l->problems, l->blocks.items[second - l->config->neighbors].begin,
+		conf_problem(l->problems, l->neighbor_blocks[second - l->config->neighbors]->begin,
 			     "neighbor %s is there twice, also at %s: remove one", second->name,
 			     first->origin);
 	}
@@ -182,7 +209,7 @@ static void report_shared_ao_keys(struct loader *l, struct neighbor_config *cons
 	const struct neighbor_config *const *list = (const void *)sorted;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct conf_block *b = &l->blocks.items[sorted[i] - l->config->neighbors];
+		const struct conf_block *b = l->neighbor_blocks[sorted[i] - l->config->neighbors];
 		const struct neighbor_config *other;
 
 		if (sorted[i]->ao.mode == AO_OFF || sorted[i]->mode == MODE_OFF)
@@ -223,17 +250,21 @@ static int sort_neighbors(struct loader *l)
 
 static int load_neighbors(struct loader *l)
 {
-	size_t n = l->blocks.n_items;
+	size_t n = l->blocks.n_of[KIND_NEIGHBOR], at = 0;
 	int r;
 
 	if (!n)
 		return 0;
+	l->neighbor_blocks = calloc(n, sizeof(*l->neighbor_blocks));
 	l->config->neighbors = calloc(n, sizeof(*l->config->neighbors));
-	if (!l->config->neighbors)
+	if (!l->config->neighbors || !l->neighbor_blocks)
 		return -ENOMEM;
 	l->config->n_neighbors = n;
+	for (size_t i = 0; i < l->blocks.n_items; i++)
+		if (l->blocks.items[i].kind == &config_schema.kinds[KIND_NEIGHBOR])
+			l->neighbor_blocks[at++] = &l->blocks.items[i];
 	for (size_t i = 0; i < n; i++) {
-		r = load_neighbor(l, &l->blocks.items[i], &l->config->neighbors[i]);
+		r = load_neighbor(l, l->neighbor_blocks[i], &l->config->neighbors[i]);
 		if (r < 0)
 			return r;
 	}
@@ -252,6 +283,9 @@ static int load(struct loader *l, const char *path)
 		return -ENOMEM;
 	r = load_globals(l);
 	if (r == 0)
+		r = config_load_keys(l->config, &l->blocks, &l->key_defaults, &l->context,
+				     l->problems);
+	if (r == 0)
 		r = load_neighbors(l);
 	if (r == 0 && conf_problems_count(l->problems))
 		r = -EINVAL;
@@ -262,6 +296,8 @@ static void loader_done(struct loader *l)
 {
 	config_free(l->config);
 	neighbor_done(&l->defaults);
+	config_key_done(&l->key_defaults);
+	free(l->neighbor_blocks);
 	conf_blocks_done(&l->blocks);
 	conf_problems_free(l->problems);
 	free((char *)l->context.folder);
@@ -408,7 +444,8 @@ const struct neighbor_config *config_match(const struct config *c, const struct 
 
 bool neighbor_config_equal(const struct neighbor_config *a, const struct neighbor_config *b)
 {
-	if (!addr_equal(&a->address, &b->address))
+	if (!addr_equal(&a->address, &b->address) ||
+	    (a->ao.chain && b->ao.chain && !keychain_equal(a->ao.chain, b->ao.chain)))
 		return false;
 	for (size_t i = 0; i < config_schema.n_options; i++) {
 		const struct conf_option *o = &config_schema.options[i];

@@ -9,18 +9,19 @@
 #define BOTLS_CONFIG_H
 
 #include "addr.h"
+#include "keychain.h"
 #include "spki.h"
-#include "tcp_ao.h"
 #include "util.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum neighbor_mode { MODE_REQUIRED, MODE_PREFERRED, MODE_OFF };
+enum neighbor_mode { MODE_REQUIRED, MODE_PREFERRED, MODE_OFF, MODE_TCP_AO };
 enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum ao_mode { AO_OFF, AO_STATIC, AO_EXPORTER };
+enum ao_policy { AO_REQUIRED, AO_PREFERRED };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
 #define MD5_KEY_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
@@ -41,14 +42,16 @@ struct identity_config {
 	bool check_eku; /* require clientAuth/serverAuth when an EKU is present (default true) */
 };
 
-/* TCP-AO towards the neighbor: one key, or those that follow from TLS. */
+/* TCP-AO towards the neighbor: a chain, one key of its own, or the one with
+ * which a connection begins whose keys follow from TLS (ao_chain() in ao.h). */
 struct ao_config {
 	enum ao_mode mode;
-	char *key; /* NULL unless static; secret */
-	uint8_t send_id, recv_id;
-	enum tcp_ao_algorithm algorithm;
-	bool covers_options; /* default true; with exporter false, as the draft has it */
-	unsigned rekey;	     /* exporter: seconds from key to key, 0 or 10..604800, default a day */
+	enum ao_policy policy;	      /* what a kernel without TCP-AO means */
+	char *chain_name;	      /* NULL: no chain */
+	const struct keychain *chain; /* of struct config */
+	struct keychain_key own;      /* its secret is NULL with a chain; with exporter it covers no
+					 options unless told, as the draft has it */
+	unsigned rekey; /* exporter: seconds from key to key, 0 or 10..604800, default a day */
 };
 
 struct neighbor_config {
@@ -90,6 +93,12 @@ struct neighbor_config {
 				  host: always 4 */
 };
 
+/* Or is it left alone, or given TCP-AO alone? */
+static inline bool neighbor_has_tls(const struct neighbor_config *n)
+{
+	return n->mode == MODE_REQUIRED || n->mode == MODE_PREFERRED;
+}
+
 struct config {
 	char *path;
 	enum steering_kind steering;
@@ -113,6 +122,11 @@ struct config {
 	} capture;		      /* who may have the clear text */
 	unsigned expiry_warning_days; /* 0..365, default 30 */
 	enum { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG } log_level;
+
+	struct keychain_key *keys; /* sorted by chain, then as in struct keychain */
+	size_t n_keys;
+	struct keychain *chains; /* sorted by name */
+	size_t n_chains;
 
 	struct neighbor_config *neighbors; /* sorted by family, interface, address, prefix length */
 	size_t n_neighbors;
@@ -163,6 +177,7 @@ const char *neighbor_mode_name(enum neighbor_mode m);
 const char *neighbor_role_name(enum neighbor_role r);
 const char *steering_kind_name(enum steering_kind k);
 const char *ao_mode_name(enum ao_mode m);
+const char *ao_policy_name(enum ao_policy p);
 const char *ao_algorithm_name(enum tcp_ao_algorithm a);
 
 /* True when every option that a session depends on is the same (all but description and origin). */

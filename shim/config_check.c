@@ -153,8 +153,8 @@ static void check_transport(const struct neighbor_config *n, const struct conf_b
 static void check_ao_exporter(const struct neighbor_config *n, const struct conf_block *b,
 			      struct conf_problems *p)
 {
-	static const char *const fixed[] = {"tcp-ao-key", "tcp-ao-key-file", "tcp-ao-send-id",
-					    "tcp-ao-recv-id"};
+	static const char *const fixed[] = {"tcp-ao-chain", "tcp-ao-key", "tcp-ao-key-file",
+					    "tcp-ao-send-id", "tcp-ao-recv-id"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (conf_has(b, fixed[i]))
@@ -163,7 +163,7 @@ static void check_ao_exporter(const struct neighbor_config *n, const struct conf
 				"%s: with tcp-ao = exporter the keys and their ids follow from "
 				"TLS: remove it, or set tcp-ao = static",
 				fixed[i]);
-	if (n->ao.algorithm == TCP_AO_HMAC_SHA256_96)
+	if (n->ao.own.algorithm == TCP_AO_HMAC_SHA256_96)
 		conf_problem(p,
 			     conf_place_of(b, conf_has(b, "tcp-ao-algorithm") ? "tcp-ao-algorithm"
 									      : "tcp-ao"),
@@ -172,14 +172,56 @@ static void check_ao_exporter(const struct neighbor_config *n, const struct conf
 			     n->name);
 }
 
+static const char *first_of(const struct conf_block *b, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (conf_has(b, names[i]))
+			return names[i];
+	return NULL;
+}
+
+/* What it takes to have a key, and no more. */
+static void check_ao_keys(const struct neighbor_config *n, const struct conf_block *b,
+			  const struct conf_block *globals, struct conf_problems *p)
+{
+	static const char *const of_key[] = {"tcp-ao-key",	 "tcp-ao-key-file",
+					     "tcp-ao-send-id",	 "tcp-ao-recv-id",
+					     "tcp-ao-algorithm", "tcp-ao-options"};
+	const char *key = conf_has(b, "tcp-ao-key") ? "tcp-ao-key" : "tcp-ao-key-file";
+	const char *too_much = first_of(b, of_key, ARRAY_SIZE(of_key));
+	struct conf_place chain =
+		conf_place_of(b, conf_has(b, "tcp-ao-chain") ? "tcp-ao-chain" : "tcp-ao");
+
+	if (!n->ao.chain_name) {
+		if (!n->ao.own.secret && !conf_is_bad(b, globals, key) &&
+		    !conf_is_bad(b, globals, "tcp-ao-chain") && !b->is_incomplete)
+			conf_problem(p, conf_place_of(b, "tcp-ao"),
+				     "neighbor %s: tcp-ao = static needs a key: set tcp-ao-chain, "
+				     "tcp-ao-key or tcp-ao-key-file",
+				     n->name);
+		return;
+	}
+	if (too_much && conf_has(b, "tcp-ao-chain"))
+		conf_problem(p, conf_place_of(b, too_much),
+			     "%s: the keys of the chain '%s' take its place: remove it, or "
+			     "tcp-ao-chain",
+			     too_much, n->ao.chain_name);
+	if (!n->ao.chain)
+		conf_problem(p, chain,
+			     "tcp-ao-chain: no key belongs to '%s': add a key block with chain = "
+			     "%s",
+			     n->ao.chain_name, n->ao.chain_name);
+}
+
 /* A key that no connection would carry, or a connection that would carry two. */
 static void check_ao(const struct neighbor_config *n, const struct conf_block *b,
 		     const struct conf_block *globals, struct conf_problems *p)
 {
-	const char *key = conf_has(b, "tcp-ao-key") ? "tcp-ao-key" : "tcp-ao-key-file";
+	static const char *const keys[] = {"tcp-ao-chain", "tcp-ao-key", "tcp-ao-key-file"};
+	const char *key = first_of(b, keys, ARRAY_SIZE(keys));
 
 	if (n->ao.mode == AO_OFF) {
-		if (conf_has(b, key) && !conf_is_bad(b, globals, "tcp-ao"))
+		if (key && !conf_is_bad(b, globals, "tcp-ao"))
 			conf_problem(p, conf_place_of(b, key),
 				     "%s: nothing uses it: set tcp-ao = static, or remove it", key);
 		return;
@@ -196,10 +238,28 @@ static void check_ao(const struct neighbor_config *n, const struct conf_block *b
 			     n->name);
 	if (n->ao.mode == AO_EXPORTER)
 		check_ao_exporter(n, b, p);
-	else if (!n->ao.key && !conf_is_bad(b, globals, key) && !b->is_incomplete)
-		conf_problem(p, conf_place_of(b, "tcp-ao"),
-			     "neighbor %s: tcp-ao = static needs a key: set tcp-ao-key or "
-			     "tcp-ao-key-file",
+	else
+		check_ao_keys(n, b, globals, p);
+}
+
+/* TCP-AO is all that it has. */
+static void check_adapter(const struct neighbor_config *n, const struct conf_block *b,
+			  const struct conf_block *globals, struct conf_problems *p)
+{
+	if (n->ao.mode != AO_STATIC && !conf_is_bad(b, globals, "tcp-ao"))
+		conf_problem(p, conf_place_of(b, "mode"),
+			     "neighbor %s: mode tcp-ao without TCP-AO would be clear text: set "
+			     "tcp-ao = static",
+			     n->name);
+	if (n->ao.policy == AO_PREFERRED)
+		conf_problem(p, conf_place_of(b, "tcp-ao-policy"),
+			     "neighbor %s: mode tcp-ao without TCP-AO would be clear text: set "
+			     "tcp-ao-policy = required",
+			     n->name);
+	if (n->role != ROLE_CONNECT && !conf_is_bad(b, globals, "role"))
+		conf_problem(p, conf_place_of(b, conf_has(b, "role") ? "role" : "mode"),
+			     "neighbor %s: with mode tcp-ao only we can connect, since port 179 is "
+			     "the BGP daemon's own: set role = connect",
 			     n->name);
 }
 
@@ -254,8 +314,12 @@ void config_check_neighbor(const struct neighbor_config *n, const struct conf_bl
 	check_transport(n, block, globals, p);
 	if (n->mode == MODE_OFF)
 		return;
-	check_identity(n, block, p);
 	check_ao(n, block, globals, p);
+	if (n->mode == MODE_TCP_AO) {
+		check_adapter(n, block, globals, p);
+		return;
+	}
+	check_identity(n, block, p);
 	if (!block->is_incomplete && !globals->is_incomplete)
 		check_missing(n, block, globals, p);
 }

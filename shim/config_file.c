@@ -7,7 +7,7 @@
 #include <libgen.h>
 
 static const char only_blocks[] =
-	"files in neighbors.d hold only neighbor blocks: move it to the main file";
+	"files in neighbors.d hold only neighbor and key blocks: move it to the main file";
 
 static char *join(const char *folder, const char *name)
 {

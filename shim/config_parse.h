@@ -9,6 +9,13 @@
  * be read (also in `p`). */
 int config_parse_files(const char *path, struct conf_problems *p, struct conf_blocks *b);
 
+/* Reads the key blocks into c->keys and c->chains. 0 or -ENOMEM. */
+int config_load_keys(struct config *c, struct conf_blocks *b, const struct keychain_key *defaults,
+		     const struct conf_context *ctx, struct conf_problems *p);
+void config_key_done(struct keychain_key *k);
+/* NULL: no key belongs to it. */
+const struct keychain *config_chain(const struct config *c, const char *name);
+
 /* What one option alone does not show. */
 void config_check_globals(const struct config *c, const struct conf_block *globals,
 			  struct conf_problems *p);

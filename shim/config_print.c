@@ -15,13 +15,28 @@ static bool counts(const struct conf_option *o, const struct neighbor_config *n)
 		return n->mode == MODE_PREFERRED;
 	if (!strcmp(o->name, "max-sessions"))
 		return addr_is_prefix(&n->address);
-	if (!strcmp(o->name, "tcp-ao-algorithm") || !strcmp(o->name, "tcp-ao-options"))
+	if (strncmp(o->name, "tcp-ao-", 7) != 0)
+		return true;
+	if (!strcmp(o->name, "tcp-ao-policy"))
 		return n->ao.mode != AO_OFF;
 	if (!strcmp(o->name, "tcp-ao-rekey"))
 		return n->ao.mode == AO_EXPORTER;
-	if (!strncmp(o->name, "tcp-ao-", 7))
+	if (!strcmp(o->name, "tcp-ao-algorithm") || !strcmp(o->name, "tcp-ao-options"))
+		return n->ao.mode != AO_OFF && !n->ao.chain_name;
+	if (!strcmp(o->name, "tcp-ao-chain"))
 		return n->ao.mode == AO_STATIC;
-	return true;
+	return n->ao.mode == AO_STATIC && !n->ao.chain_name;
+}
+
+static void print_key(const struct keychain_key *k, FILE *out)
+{
+	putc('\n', out);
+	conf_print_comment(k->origin, out);
+	fprintf(out, "key \"%s\" {\n", k->name);
+	for (size_t i = 0; i < config_schema.n_options; i++)
+		if (config_schema.options[i].scope & SCOPE_KEY)
+			conf_print(&config_schema.options[i], k, "\t", out);
+	fputs("}\n", out);
 }
 
 void config_print(const struct config *c, FILE *out)
@@ -30,6 +45,8 @@ void config_print(const struct config *c, FILE *out)
 	for (size_t i = 0; i < config_schema.n_options; i++)
 		if (config_schema.options[i].scope == CONF_GLOBAL)
 			print_global(&config_schema.options[i], c, out);
+	for (size_t i = 0; i < c->n_keys; i++)
+		print_key(&c->keys[i], out);
 	for (size_t i = 0; i < c->n_neighbors; i++) {
 		const struct neighbor_config *n = &c->neighbors[i];
 

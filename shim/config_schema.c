@@ -5,13 +5,17 @@
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x)  TEXT_OF_(x)
 
-static const char *const mode_names[] = {
-	[MODE_REQUIRED] = "required", [MODE_PREFERRED] = "preferred", [MODE_OFF] = "off"};
+static const char *const mode_names[] = {[MODE_REQUIRED] = "required",
+					 [MODE_PREFERRED] = "preferred",
+					 [MODE_OFF] = "off",
+					 [MODE_TCP_AO] = "tcp-ao"};
 static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
 static const char *const ao_mode_names[] = {
 	[AO_OFF] = "off", [AO_STATIC] = "static", [AO_EXPORTER] = "exporter"};
+static const char *const ao_policy_names[] = {
+	[AO_REQUIRED] = "required", [AO_PREFERRED] = "preferred"};
 static const char *const ao_algorithm_names[] = {
 	[TCP_AO_AES_128_CMAC_96] = "aes-128-cmac-96",
 	[TCP_AO_HMAC_SHA1_96] = "hmac-sha1-96",
@@ -30,10 +34,12 @@ static const char *const capture_names[] = {[CAPTURE_OFF] = "off", [CAPTURE_ROOT
 #define COUNT(type, field) .count_offset = offsetof(type, field)
 #define GLOBAL(field)	   .scope = CONF_GLOBAL, FIELD(struct config, field)
 #define NEIGHBOR(field)	   .scope = SCOPE_NEIGHBOR, FIELD(struct neighbor_config, field)
+#define KEY(field)	   .scope = SCOPE_KEY, FIELD(struct keychain_key, field)
 #define BOTH(field)	   .scope = CONF_GLOBAL | SCOPE_NEIGHBOR, FIELD(struct neighbor_config, field)
 #define RANGE(lo, hi)	   .min = (lo), .max = (hi)
 #define NAMES(list)	   .names = (list), .max = ARRAY_SIZE(list) - 1
 #define LENGTH(hi)	   .max = (hi)
+#define TIMES		   RANGE(1, 253402300799) /* to the end of the year 9999 */
 
 /* A path is kept well below PATH_MAX; the control socket's must fit a sockaddr_un. */
 #define PATH_LENGTH   LENGTH(1023)
@@ -116,20 +122,22 @@ static const struct conf_option options[] = {
 	 .help = "file whose first line is the TCP-MD5 key"},
 	{"tcp-ao", CONF_ENUM, BOTH(ao.mode), NAMES(ao_mode_names), .effect = EFFECT_RESET,
 	 .initial = "off", .help = "whether connections to the neighbor carry TCP-AO"},
-	{"tcp-ao-key", CONF_SECRET, NEIGHBOR(ao.key), LENGTH(TCP_AO_SECRET_MAX),
-	 .effect = EFFECT_RESET, .help = "TCP-AO key towards the neighbor"},
-	{"tcp-ao-key-file", CONF_SECRET_FILE, NEIGHBOR(ao.key), PATH_LENGTH,
-	 .secret_max = TCP_AO_SECRET_MAX, .effect = EFFECT_RESET,
-	 .help = "file whose first line is the TCP-AO key"},
-	{"tcp-ao-send-id", CONF_NUMBER, BOTH(ao.send_id), RANGE(0, 255), .effect = EFFECT_RESET,
-	 .initial = "0", .help = "SendID of the TCP-AO key"},
-	{"tcp-ao-recv-id", CONF_NUMBER, BOTH(ao.recv_id), RANGE(0, 255), .effect = EFFECT_RESET,
-	 .initial = "0", .help = "RecvID of the TCP-AO key"},
-	{"tcp-ao-algorithm", CONF_ENUM, BOTH(ao.algorithm), NAMES(ao_algorithm_names),
-	 .effect = EFFECT_RESET, .initial = "aes-128-cmac-96",
-	 .help = "algorithm of the TCP-AO key"},
-	{"tcp-ao-options", CONF_BOOL, BOTH(ao.covers_options), .effect = EFFECT_RESET,
-	 .initial = "true", .help = "whether TCP-AO covers the other TCP options"},
+	{"tcp-ao-policy", CONF_ENUM, BOTH(ao.policy), NAMES(ao_policy_names), .initial = "required",
+	 .help = "what a kernel without TCP-AO means for the neighbor"},
+	{"tcp-ao-chain", CONF_NAME, BOTH(ao.chain_name), LENGTH(CONF_NAME_MAX),
+	 .help = "chain of TCP-AO keys towards the neighbor"},
+	{"tcp-ao-key", CONF_SECRET, NEIGHBOR(ao.own.secret), LENGTH(TCP_AO_SECRET_MAX),
+	 .help = "TCP-AO key towards the neighbor"},
+	{"tcp-ao-key-file", CONF_SECRET_FILE, NEIGHBOR(ao.own.secret), PATH_LENGTH,
+	 .secret_max = TCP_AO_SECRET_MAX, .help = "file whose first line is the TCP-AO key"},
+	{"tcp-ao-send-id", CONF_NUMBER, BOTH(ao.own.send_id), RANGE(0, 255), .initial = "0",
+	 .help = "SendID of the TCP-AO key"},
+	{"tcp-ao-recv-id", CONF_NUMBER, BOTH(ao.own.recv_id), RANGE(0, 255), .initial = "0",
+	 .help = "RecvID of the TCP-AO key"},
+	{"tcp-ao-algorithm", CONF_ENUM, BOTH(ao.own.algorithm), NAMES(ao_algorithm_names),
+	 .initial = "aes-128-cmac-96", .help = "algorithm of the TCP-AO key"},
+	{"tcp-ao-options", CONF_BOOL, BOTH(ao.own.covers_options), .initial = "true",
+	 .help = "whether TCP-AO covers the other TCP options"},
 	{"tcp-ao-rekey", CONF_SECONDS, BOTH(ao.rekey), RANGE(10, 604800), .zero = true,
 	 .initial = "86400", .help = "how long a key that follows from TLS is used; 0: all along"},
 	{"inner-tcp-md5", CONF_SECRET, NEIGHBOR(inner_tcp_md5), LENGTH(MD5_KEY_MAX),
@@ -152,14 +160,35 @@ static const struct conf_option options[] = {
 	 .initial = "8388608", .help = "TLS 1.3 records sent before the key is updated"},
 	{"max-sessions", CONF_NUMBER, BOTH(max_sessions), RANGE(1, 10000), .initial = "100",
 	 .help = "sessions at once from a prefix"},
+
+	{"chain", CONF_NAME, KEY(chain), LENGTH(CONF_NAME_MAX),
+	 .help = "chain that the key belongs to"},
+	{"secret", CONF_SECRET, KEY(secret), LENGTH(TCP_AO_SECRET_MAX), .help = "the key itself"},
+	{"secret-file", CONF_SECRET_FILE, KEY(secret), PATH_LENGTH, .secret_max = TCP_AO_SECRET_MAX,
+	 .help = "file whose first line is the key"},
+	{"send-id", CONF_NUMBER, KEY(send_id), RANGE(0, 255), .initial = "0", .help = "its SendID"},
+	{"recv-id", CONF_NUMBER, KEY(recv_id), RANGE(0, 255), .initial = "0", .help = "its RecvID"},
+	{"algorithm", CONF_ENUM, KEY(algorithm), NAMES(ao_algorithm_names),
+	 .initial = "aes-128-cmac-96", .help = "its algorithm"},
+	{"options", CONF_BOOL, KEY(covers_options), .initial = "true",
+	 .help = "whether it covers the other TCP options"},
+	{"send-from", CONF_TIME, KEY(send_from), TIMES, .help = "when it begins to be sent"},
+	{"send-until", CONF_TIME, KEY(send_until), TIMES, .help = "when it ends to be sent"},
+	{"accept-from", CONF_TIME, KEY(accept_from), TIMES,
+	 .help = "when it begins to be accepted"},
+	{"accept-until", CONF_TIME, KEY(accept_until), TIMES,
+	 .help = "when it ends to be accepted"},
 };
 _Static_assert(ARRAY_SIZE(options) <= CONF_OPTIONS_MAX, "the parser's limit");
 
-static const struct conf_kind kinds[] = {{.name = "neighbor", .max = BOTLS_NEIGHBORS_MAX}};
+static const struct conf_kind kinds[] = {
+	[KIND_NEIGHBOR] = {.name = "neighbor", .max = BOTLS_NEIGHBORS_MAX},
+	[KIND_KEY] = {.name = "key", .max = BOTLS_KEYS_MAX},
+};
 
 const struct conf_schema config_schema = {
 	.manual = "botlsd.conf(5)",
-	.no_include = "put neighbor blocks into files in neighbors.d",
+	.no_include = "put neighbor and key blocks into files in neighbors.d",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.kinds = kinds,
@@ -177,6 +206,7 @@ bool config_is_wider(const struct conf_option *o, const void *new, const void *o
 		return conf_count(o, old) > 0 && conf_contains_all(o, new, old);
 	case CONF_NUMBER:
 	case CONF_SECONDS:
+	case CONF_TIME:
 	case CONF_TEXT:
 	case CONF_ACCOUNT:
 	case CONF_NAME:
@@ -213,6 +243,11 @@ const char *steering_kind_name(enum steering_kind k)
 const char *ao_mode_name(enum ao_mode m)
 {
 	return ao_mode_names[m];
+}
+
+const char *ao_policy_name(enum ao_policy p)
+{
+	return ao_policy_names[p];
 }
 
 const char *ao_algorithm_name(enum tcp_ao_algorithm a)

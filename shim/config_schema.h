@@ -9,9 +9,11 @@
 #include "conf.h"
 #include "config.h"
 
-/* The one kind of block. Fields of what is of CONF_GLOBAL alone are in struct config, all others in
- * struct neighbor_config. */
-#define SCOPE_NEIGHBOR CONF_KIND(0)
+/* The kinds of blocks. Fields of what is of CONF_GLOBAL alone are in struct config, those of a key
+ * in struct keychain_key, all others in struct neighbor_config. */
+enum config_kind { KIND_NEIGHBOR, KIND_KEY };
+#define SCOPE_NEIGHBOR CONF_KIND(KIND_NEIGHBOR)
+#define SCOPE_KEY      CONF_KIND(KIND_KEY)
 
 /* What a change of an option does on a reload. */
 enum config_effect {
@@ -25,7 +27,7 @@ extern const struct conf_schema config_schema;
 
 static inline const struct conf_option *config_option(const char *name)
 {
-	return conf_option(&config_schema, name, CONF_GLOBAL | SCOPE_NEIGHBOR);
+	return conf_option(&config_schema, name, CONF_GLOBAL | SCOPE_NEIGHBOR | SCOPE_KEY);
 }
 
 /* True when everything that `old` accepts is accepted by `new` too. */

@@ -83,7 +83,8 @@ int control_steer(struct control *c, const struct state *s, struct errtext *e)
 		entries[n++] = (struct steering_entry){
 			.neighbor = nc->address,
 			.own = s->peers[i].own,
-			.is_required = nc->mode == MODE_REQUIRED,
+			.is_required = nc->mode == MODE_REQUIRED || nc->mode == MODE_TCP_AO,
+			.is_carried = nc->mode == MODE_TCP_AO,
 			.allow_clear = nc->mode == MODE_PREFERRED && s->peers[i].allow_clear,
 			.may_connect = nc->role != ROLE_ACCEPT && !addr_is_prefix(&nc->address),
 			.min_ttl = nc->ttl_security ? 256 - nc->ttl_security : 0,
@@ -96,6 +97,12 @@ int control_steer(struct control *c, const struct state *s, struct errtext *e)
 /* --- what the clock and the kernel tell
  * ---------------------------------------------------------------------------------- */
 
+static void log_warning_at(void *arg, const char *where, const char *text)
+{
+	(void)arg;
+	log_warning("%s: %s", where, text);
+}
+
 static void warn_expiry(const struct control *c, const struct neighbor_config *n, time_t not_after)
 {
 	long days = (not_after - time(NULL)) / 86400;
@@ -105,7 +112,7 @@ static void warn_expiry(const struct control *c, const struct neighbor_config *n
 			    n->identity.certificate, days, days == 1 ? "" : "s");
 }
 
-void control_warn_expiry(struct control *c)
+static void warn_certificates(struct control *c)
 {
 	const struct config *config = c->now.config;
 	struct credentials *credentials = NULL;
@@ -121,7 +128,7 @@ void control_warn_expiry(struct control *c)
 		int r;
 
 		/* Neighbors mostly share one certificate: one line is enough. */
-		if (n->mode == MODE_OFF || (last && strcmp(last, n->identity.certificate) == 0))
+		if (!neighbor_has_tls(n) || (last && strcmp(last, n->identity.certificate) == 0))
 			continue;
 		r = credentials_get(credentials, c->now.files, n, &ctx, &e);
 		if (r == -EKEYEXPIRED)
@@ -135,6 +142,12 @@ void control_warn_expiry(struct control *c)
 			last = n->identity.certificate;
 	}
 	credentials_free(credentials);
+}
+
+void control_warn_expiry(struct control *c)
+{
+	warn_certificates(c);
+	ao_warn_expiry(c->now.config, time(NULL), log_warning_at, NULL);
 }
 
 static void on_expiry(void *arg)
@@ -206,6 +219,7 @@ static void on_audit(void *arg)
 
 	timer_set_ms(c->audit, jitter_ms(AUDIT_MS));
 	refresh(c);
+	control_ao_follow(c);
 }
 
 /* Preferred neighbors that may be in clear: see sessions come, and the guard closes again when they
@@ -410,6 +424,7 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 		.on_request = control_on_request,
 		.arg = c,
 	};
+	const struct ao_report ao = {log_problem, log_warning_at, NULL};
 	int r;
 
 	if ((r = make_timers(c)) < 0 || (r = open_keylog(c, keylog, e)) < 0 ||
@@ -417,14 +432,15 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 		return r;
 	control_resolve(c, &c->now);
 	if ((r = control_steer(c, &c->now, e)) < 0 || (r = when_free(open_tls, c, e)) < 0 ||
-	    (r = tls_listeners_set_keys(&c->tls, NULL, c->now.config, e)) < 0 ||
+	    (r = tls_listeners_set_keys(&c->tls, NULL, c->now.config, time(NULL), e)) < 0 ||
+	    (r = control_ao_start(c)) < 0 ||
 	    (r = files_read(c->now.files, c->now.config, log_problem, NULL)) < 0 ||
 	    (r = check_credentials(c->now.config, c->now.files, NULL, log_problem, NULL)) < 0 ||
 	    (r = ctlserver_new(&ctl, &c->ctl, e)) < 0 || (r = control_metrics_new(c)) < 0 ||
 	    (r = when_free(open_metrics, c, e)) < 0 || (r = start_workers(c, e)) < 0)
 		return r;
-	ao_report_refused(c->now.config, NULL, c->tls.has_ao, log_problem, NULL);
-	control_warn_expiry(c);
+	ao_report(c->now.config, NULL, c->tls.has_ao, time(NULL), &ao);
+	warn_certificates(c);
 	return timer_set_ms(c->audit, AUDIT_MS);
 }
 
@@ -441,6 +457,7 @@ int control_new_of(const struct control_parts *parts, struct config *config, con
 	}
 	c->parts = parts;
 	c->keylog_fd = -1;
+	c->ao_fd = -1;
 	c->apply_wait_ms = APPLY_WAIT_MS;
 	c->gather_wait_ms = GATHER_WAIT_MS;
 	c->keep_steering = true; /* only a signal that asks for it opens what is closed */
@@ -499,6 +516,7 @@ void control_free(struct control *c)
 	for (size_t i = 0; i < c->n_children; i++)
 		child_free(c->children[i]);
 	free(c->children);
+	control_ao_stop(c);
 	tls_listeners_close(&c->tls);
 	steering_free(c->steering);
 	io_free(c->watch_io);
@@ -515,8 +533,31 @@ void control_free(struct control *c)
 	free(c);
 }
 
+struct reporter {
+	config_report_fn *report;
+	void *arg;
+};
+
+static void report_problem(void *arg, const char *where, const char *text)
+{
+	const struct reporter *to = arg;
+
+	to->report(to->arg, where, text);
+}
+
+static void report_warning(void *arg, const char *where, const char *text)
+{
+	const struct reporter *to = arg;
+	char line[440];
+
+	snprintf(line, sizeof(line), "warning: %s", text);
+	to->report(to->arg, where, line);
+}
+
 int control_check(const struct config *config, config_report_fn *report, void *arg)
 {
+	struct reporter to = {report, arg};
+	const struct ao_report ao = {report_problem, report_warning, &to};
 	struct files *files = NULL;
 	char text[128];
 	int bad = 0, r;
@@ -541,7 +582,7 @@ int control_check(const struct config *config, config_report_fn *report, void *a
 			r = check_credentials(config, files, NULL, report, arg);
 		bad += r > 0 ? r : 0;
 	}
-	bad += ao_report_refused(config, NULL, ao_probe(), report, arg);
+	bad += ao_report(config, NULL, ao_probe(), time(NULL), &ao);
 	files_free(files);
 	return r < 0 ? r : bad ? -EINVAL : 0;
 }

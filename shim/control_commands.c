@@ -166,13 +166,16 @@ static void add_worker(struct gather *g, struct child *child, const struct ipc_m
  * --------------------------------------------------------------------------------------------------------------
  */
 
-/* What came to our port for the neighbor's key, besides what its sessions tell. */
+/* What came to our port for the neighbor's keys, besides what its sessions tell. */
 static void add_ao(struct control *c, struct jv *o, const struct neighbor_config *n)
 {
 	struct tcp_ao_status ao;
 	struct jv *l;
 
-	if (!jv_is_object(jv_get(o, "tcp_ao")) || tls_listeners_get_ao(&c->tls, n, &ao) < 0)
+	if (!jv_is_object(jv_get(o, "tcp_ao")))
+		return;
+	jv_set_bool(jv_get_mutable(o, "tcp_ao"), "active", c->tls.has_ao);
+	if (tls_listeners_get_ao(&c->tls, n, &ao) < 0)
 		return;
 	l = jv_object_new();
 	jv_set_uint(l, "good", ao.good);

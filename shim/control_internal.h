@@ -4,6 +4,7 @@
  *   control.c           start, stop, what the kernel and the clock tell
  *   control_reload.c    from one configuration to the next
  *   control_workers.c   what workers ask for
+ *   control_ao.c        TCP-AO keys as time goes by
  *   control_commands.c  what botlsctl asks for
  *   control_capture.c   captures: who has one, where its records go
  *   control_metrics.c   snapshots of what is counted, the metrics process
@@ -26,11 +27,17 @@
 struct state {
 	struct config *config;
 	struct files *files;
-	struct peer {		      /* in the order of config->neighbors */
-		struct addr own;      /* our address towards it, AF_UNSPEC: unknown */
-		uint64_t clear_votes; /* bit per worker: no TLS there for its time (preferred) */
-		bool allow_clear;     /* all of them say so */
-		bool had_clear;	      /* a session in clear text was seen since */
+	struct peer {		       /* in the order of config->neighbors */
+		struct addr own;       /* our address towards it, AF_UNSPEC: unknown */
+		uint64_t clear_votes;  /* bit per worker: no TLS there for its time (preferred) */
+		bool allow_clear;      /* all of them say so */
+		bool had_clear;	       /* a session in clear text was seen since */
+		bool ao_rest;	       /* a connection waits for keys to come or to go */
+		bool ao_had_rest;      /* the same, a look ago */
+		uint64_t ao_since;     /* when that began, seconds since the epoch */
+		int ao_warned;	       /* the key that was warned of, as a number above 0 */
+		uint64_t ao_wrong;     /* of ao_follow() */
+		uint64_t ao_ask_after; /* no asking for another key before: it was wrong */
 	} * peers;
 };
 
@@ -50,6 +57,9 @@ struct control {
 	struct tls_listeners tls;
 	struct netwatch *watch;
 	struct io *watch_io;
+	int ao_fd; /* timer: the next TCP-AO key begins or ends */
+	struct io *ao_io;
+	struct timer *ao_again;
 	struct ctlserver *ctl;
 	struct child **children;
 	size_t n_children;
@@ -101,6 +111,17 @@ int control_send_batch(struct control *c, struct child *child, const struct stat
  * started again. */
 void control_give(struct control *c, struct child *child);
 void control_clear_ended(struct control *c, const char *name);
+
+/* control_ao.c */
+int control_ao_start(struct control *c);
+void control_ao_stop(struct control *c);
+/* Keys as they are to be now, on listeners and connections; may be called at any time. */
+void control_ao_follow(struct control *c);
+/* Sessions that a new key does not end after all. */
+void control_ao_plan(const struct control *c, struct plan *p);
+/* A reload has changed neighbors: their connections get their keys. */
+void control_ao_reloaded(struct control *c, const struct plan *p);
+void control_on_ao_connection(struct control *c, const struct ipc_message *m);
 
 /* control_commands.c */
 void control_on_request(void *arg, struct ctl_request *req, const struct jv *request);

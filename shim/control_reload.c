@@ -24,6 +24,7 @@ struct reload {
 	struct state next;
 	struct plan *plan;
 	struct jv *errors;
+	struct jv *warnings;
 	size_t n_errors;
 	uint32_t id;
 	uint64_t waiting; /* bit per worker whose answer is due */
@@ -44,7 +45,7 @@ int check_credentials(const struct config *config, const struct files *files,
 		struct tls_ctx *ctx;
 		struct errtext e;
 
-		if (n->mode == MODE_OFF)
+		if (!neighbor_has_tls(n))
 			continue;
 		r = credentials_get(credentials, files, n, &ctx, &e);
 		if (r == 0) {
@@ -72,6 +73,16 @@ static void on_problem(void *arg, const char *where, const char *text)
 	log_error("%s: %s", where, text);
 }
 
+static void on_warning(void *arg, const char *where, const char *text)
+{
+	struct reload *r = arg;
+	struct jv *o = jv_object_new();
+
+	jv_set_string(o, "where", where);
+	jv_set_string(o, "text", text);
+	jv_append(r->warnings, o);
+}
+
 static void reload_free(struct reload *r)
 {
 	if (!r)
@@ -80,6 +91,7 @@ static void reload_free(struct reload *r)
 	cleanup_close(&r->metrics_fd);
 	plan_free(r->plan);
 	jv_free(r->errors);
+	jv_free(r->warnings);
 	timer_free(r->deadline);
 	free(r);
 }
@@ -147,6 +159,7 @@ static void succeed(struct reload *r, bool applied)
 	jv_set_uint(o, "resets", p->n_resets);
 	jv_set(o, "items", items_json(p));
 	jv_set_string(o, "globals_changed", p->globals_changed);
+	jv_set(o, "warnings", TAKE(r->warnings));
 	ctl_request_answer(TAKE(r->req), o);
 }
 
@@ -168,6 +181,7 @@ static bool open_metrics(struct reload *r)
 static bool prepare(struct reload *r)
 {
 	struct control *c = r->control;
+	const struct ao_report ao = {on_problem, on_warning, r};
 	char text[320];
 	struct config *config;
 	int e;
@@ -186,11 +200,10 @@ static bool prepare(struct reload *r)
 
 		e = bad < 0 ? bad : bad > 0 ? -EINVAL : 0;
 	}
-	if (e == 0 &&
-	    ao_report_refused(r->next.config, c->now.config, c->tls.has_ao, on_problem, r))
+	if (e == 0 && ao_report(r->next.config, c->now.config, c->tls.has_ao, time(NULL), &ao))
 		e = -EINVAL;
 	if (e == 0)
-		e = plan_make(c->now.config, r->next.config, &r->plan);
+		e = plan_make(c->now.config, r->next.config, time(NULL), &r->plan);
 	if (e < 0) {
 		snprintf(text, sizeof(text), "%zu problem%s in the configuration", r->n_errors,
 			 r->n_errors == 1 ? "" : "s");
@@ -198,6 +211,7 @@ static bool prepare(struct reload *r)
 		     r->n_errors ? "correct them and reload again" : NULL);
 		return false;
 	}
+	control_ao_plan(c, r->plan);
 	if (r->plan->needs_restart[0]) {
 		snprintf(text, sizeof(text), "a reload cannot change: %s", r->plan->needs_restart);
 		fail(r, text, "restart botlsd (systemctl restart botlsd)");
@@ -214,9 +228,21 @@ static void carry_over(struct reload *r)
 	for (size_t i = 0; i < r->plan->n_items; i++) {
 		const struct plan_item *item = &r->plan->items[i];
 
-		if (item->before && item->after && item->after->mode == MODE_PREFERRED)
-			r->next.peers[item->after - r->next.config->neighbors] =
-				old->peers[item->before - old->config->neighbors];
+		const struct peer *before;
+		struct peer *after;
+
+		if (!item->before || !item->after)
+			continue;
+		before = &old->peers[item->before - old->config->neighbors];
+		after = &r->next.peers[item->after - r->next.config->neighbors];
+		if (item->after->mode == MODE_PREFERRED)
+			*after = *before;
+		after->ao_rest = before->ao_rest;
+		after->ao_had_rest = before->ao_had_rest;
+		after->ao_since = before->ao_since;
+		after->ao_warned = before->ao_warned;
+		after->ao_ask_after = before->ao_ask_after;
+		after->ao_wrong = before->ao_wrong;
 	}
 	control_resolve(r->control, &r->next);
 }
@@ -228,6 +254,7 @@ static void finish(struct reload *r)
 	c->reload = NULL;
 	notify_ready();
 	reload_free(r);
+	control_ao_follow(c);
 	if (c->reload_again) {
 		c->reload_again = false;
 		control_reload(c, NULL, false);
@@ -240,7 +267,7 @@ static void roll_back(struct reload *r)
 	struct errtext e = {};
 
 	ctlserver_set_group(c->ctl, c->now.config->control_group, NULL);
-	if (tls_listeners_set_keys(&c->tls, r->next.config, c->now.config, &e) < 0)
+	if (tls_listeners_set_keys(&c->tls, r->next.config, c->now.config, time(NULL), &e) < 0)
 		log_error("%s", e.text);
 	for (size_t i = 0; i < c->n_children; i++)
 		control_give(c, c->children[i]);
@@ -322,6 +349,7 @@ static void commit(struct reload *r)
 	if (r->moves_metrics)
 		control_metrics_listen(c, TAKE_FD(r->metrics_fd));
 	control_warn_expiry(c);
+	control_ao_reloaded(c, r->plan);
 	finish(r); /* the plan borrows from the old configuration */
 	state_done(&old);
 }
@@ -367,7 +395,8 @@ static void send_to_workers(struct reload *r)
 	struct control *c = r->control;
 
 	if (ctlserver_set_group(c->ctl, r->next.config->control_group, &r->failure) < 0 ||
-	    tls_listeners_set_keys(&c->tls, c->now.config, r->next.config, &r->failure) < 0) {
+	    tls_listeners_set_keys(&c->tls, c->now.config, r->next.config, time(NULL),
+				   &r->failure) < 0) {
 		ctlserver_set_group(c->ctl, c->now.config->control_group, NULL);
 		fail(r, r->failure.text, NULL);
 		finish(r);
@@ -414,6 +443,7 @@ void control_reload(struct control *c, struct ctl_request *req, bool dry_run)
 	r->req = req;
 	r->metrics_fd = -1;
 	r->errors = jv_array_new();
+	r->warnings = jv_array_new();
 	if (!prepare(r)) {
 		reload_free(r);
 		return;

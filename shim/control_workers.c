@@ -4,8 +4,10 @@
 #include "log.h"
 #include "messages.h"
 #include "secret.h"
+#include "sock.h"
 
 #include <errno.h>
+#include <time.h>
 
 /* --- giving a worker its configuration
  * ----------------------------------------------------------------------------------- */
@@ -88,6 +90,8 @@ static const struct neighbor_config *wanted_neighbor(struct control *c, const st
 	if (!n || n->mode == MODE_OFF || !addr_contains(&n->address, &want->peer) ||
 	    want->own.family != want->peer.family || addr_is_prefix(&want->peer))
 		return NULL;
+	if (n->mode == MODE_TCP_AO && m->type == MSG_WANT_OUTER)
+		return want->clear ? n : NULL;
 	if (want->clear && !c->now.peers[n - c->now.config->neighbors].allow_clear)
 		return NULL;
 	return n;
@@ -108,7 +112,7 @@ static void on_want(struct control *c, struct child *child, const struct ipc_mes
 	} else {
 		memcpy(&want, m->payload, sizeof(want));
 		answer.error = m->type == MSG_WANT_OUTER
-				       ? dial_outer(c->steering, n, &want, &fd, &e)
+				       ? dial_outer(c->steering, n, &want, time(NULL), &fd, &e)
 				       : steering_connect_inner(c->steering, &want.own, &want.peer,
 								&fd, &e);
 		memcpy(answer.text, e.text, sizeof(answer.text));
@@ -174,10 +178,14 @@ static void on_message(void *arg, struct child *child, struct ipc_message *m)
 {
 	struct control *c = arg;
 
+	/* It is closed after this, and we never wait. */
+	if (m->fd >= 0)
+		sock_set_no_wait_on_close(m->fd);
 	switch (m->type) {
 	case MSG_WANT_OUTER:
 	case MSG_WANT_INNER: on_want(c, child, m); break;
 	case MSG_FALLBACK: on_fallback(c, child, m); break;
+	case MSG_AO_CONNECTION: control_on_ao_connection(c, m); break;
 	case MSG_APPLIED: control_on_applied(c, child, m->id, m->len ? m->payload : NULL); break;
 	case MSG_METRICS_ROWS:
 	case MSG_METRICS_END: control_metrics_on_message(c, child, m); break;

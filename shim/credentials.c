@@ -201,7 +201,7 @@ int files_read(struct files *f, const struct config *c, config_report_fn *report
 		const char *const paths[] = {n->identity.certificate, n->identity.key,
 					     n->identity.ca, n->identity.crl};
 
-		if (n->mode == MODE_OFF)
+		if (!neighbor_has_tls(n))
 			continue;
 		for (size_t k = 0; k < ARRAY_SIZE(paths); k++) {
 			int r = read_path(f, paths[k], n->origin, report, arg);

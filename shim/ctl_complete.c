@@ -14,7 +14,7 @@ static const char *const options[] = {"--socket",  "--json",   "--color", "--hel
 static const char *const option_values[] = {"-s",      "--socket",   "-c",	"--config",
 					    "--color", "--interval", "--count", "-i"};
 static const char *const colors[] = {"auto", "always", "never"};
-static const char *const modes[] = {"required", "preferred", "off"};
+static const char *const modes[] = {"required", "preferred", "off", "tcp-ao"};
 static const char *const levels[] = {"error", "warning", "info", "debug"};
 
 static bool is_one_of(const char *word, const char *const *list, size_t n)

@@ -115,7 +115,7 @@ static void check_files(struct doctor *d)
 		const struct neighbor_config *n = &d->config->neighbors[i];
 		struct tls_ctx *ctx;
 
-		if (n->mode == MODE_OFF)
+		if (!neighbor_has_tls(n))
 			continue;
 		if (credentials_get(credentials, files, n, &ctx, &e) == 0) {
 			tls_ctx_unref(ctx);
@@ -198,7 +198,7 @@ static void check_certificates(struct doctor *d)
 
 	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *of = &d->config->neighbors[i];
-		const char *path = of->mode == MODE_OFF ? NULL : of->identity.certificate;
+		const char *path = !neighbor_has_tls(of) ? NULL : of->identity.certificate;
 		_cleanup_certificates_ struct tls_certificates *c = NULL;
 		struct tls_certificate x;
 		bool is_good;
@@ -249,7 +249,7 @@ static void check_names(struct doctor *d)
 		struct tls_certificate x;
 		struct addr own;
 
-		if (n->mode == MODE_OFF || !own_address(d, i, &own))
+		if (!neighbor_has_tls(n) || !own_address(d, i, &own))
 			continue;
 		if (strcmp(path, n->identity.certificate) != 0) {
 			tls_certificates_free(c);
@@ -293,7 +293,7 @@ static void check_cas(struct doctor *d)
 
 	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *of = &d->config->neighbors[i];
-		const char *path = of->mode == MODE_OFF ? NULL : of->identity.ca;
+		const char *path = !neighbor_has_tls(of) ? NULL : of->identity.ca;
 		_cleanup_certificates_ struct tls_certificates *anchors = NULL;
 
 		if (!is_new(&seen, path) || !(anchors = load(path)))
@@ -317,7 +317,7 @@ static void check_crls(struct doctor *d)
 
 	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *n = &d->config->neighbors[i];
-		const char *path = n->mode == MODE_OFF ? NULL : n->identity.crl;
+		const char *path = !neighbor_has_tls(n) ? NULL : n->identity.crl;
 		_cleanup_text_ struct text t = {};
 		char when[TEXT_TIME_LEN];
 		struct tls_blob blob;
@@ -351,7 +351,7 @@ static void check_keys(struct doctor *d)
 
 	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *n = &d->config->neighbors[i];
-		const char *path = n->mode == MODE_OFF ? NULL : n->identity.key;
+		const char *path = !neighbor_has_tls(n) ? NULL : n->identity.key;
 		struct stat st;
 
 		if (!is_new(&seen, path) || stat(path, &st) < 0)

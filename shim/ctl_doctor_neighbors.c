@@ -199,7 +199,8 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 
 		if (c->mode == MODE_OFF)
 			off++;
-		else if (is_state(t.status, "up"))
+		else if (is_state(t.status, "up") ||
+			 (c->mode == MODE_TCP_AO && is_state(t.status, "clear")))
 			up++;
 		else if (!may_try(c) || is_state(t.status, "error"))
 			say_state(d, &t, "");

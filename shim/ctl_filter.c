@@ -6,7 +6,7 @@
 
 const char *const ctl_states[9] = {"up",   "clear", "handshake", "connecting", "held",
 				   "idle", "off",   "error",	 "not-up"};
-static const char *const modes[] = {"required", "preferred", "off"};
+static const char *const modes[] = {"required", "preferred", "off", "tcp-ao"};
 
 enum { WORD_NEIGHBOR, WORD_SESSION, WORD_STATE, WORD_MODE };
 static const char *const words[] = {"neighbor", "session", "state", "mode"};

@@ -16,22 +16,58 @@ void ctl_field_ao(const struct ctl *c, const struct jv_cursor *ao, int indent, c
 			  jv_read_int(ao, "key_not_found", 0), jv_read_int(ao, "required", 0));
 }
 
+/* Of a chain: " until 2026-12-01 00:00:00", or from when; nothing when there is no limit. */
+static void print_key(const struct ctl *c, const struct jv_cursor *key)
+{
+	const char *state = jv_read_string(key, "state", "?");
+	bool is_later = strcmp(state, "later") == 0;
+	int64_t end =
+		jv_read_int(key, strcmp(state, "sent") == 0 ? "send_until" : "accept_until", 0);
+	int64_t begin = jv_read_int(key, "accept_from", 0), limit = is_later ? begin : end;
+	char at[TEXT_TIME_LEN];
+
+	ctl_field(c, 4, jv_read_string(key, "name", "?"),
+		  "SendID %" PRId64 ", RecvID %" PRId64 ", %s%s%s", jv_read_int(key, "send_id", 0),
+		  jv_read_int(key, "recv_id", 0), state,
+		  !limit			? ""
+		  : is_later			? ", from "
+		  : strcmp(state, "ended") == 0 ? " at "
+						: " until ",
+		  limit ? text_time_long(limit, at) : "");
+}
+
 static void print_ao(const struct ctl *c, const struct jv_cursor *neighbor)
 {
 	struct jv_cursor ao = jv_read_object(neighbor, "tcp_ao");
-	struct jv_cursor listener = jv_read_object(&ao, "listener");
+	struct jv_cursor listener = jv_read_object(&ao, "listener"), keys;
 	const char *covered = jv_read_bool(&ao, "options", true) ? "TCP options covered"
 								 : "TCP options not covered";
+	const char *chain = jv_read_string(&ao, "chain", NULL);
 
 	if (!ao.value)
 		return;
+	if (!jv_read_bool(&ao, "active", true))
+		ctl_field_as(c, TEXT_BAD, 2, "TCP-AO",
+			     "MISSING in this kernel, tcp-ao-policy is %s",
+			     jv_read_string(&ao, "policy", "?"));
+	if (chain)
+		ctl_field(c, 2, "TCP-AO", "chain %s", chain);
 	if (strcmp(jv_read_string(&ao, "mode", ""), "exporter") == 0)
 		ctl_field(c, 2, "TCP-AO", "%s, keys derived from TLS, %s",
 			  jv_read_string(&ao, "algorithm", "?"), covered);
-	else
-		ctl_field(c, 2, "TCP-AO", "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",
+	else if (jv_get(ao.value, "send_id"))
+		ctl_field(c, 2, chain ? "" : "TCP-AO",
+			  "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",
 			  jv_read_string(&ao, "algorithm", "?"), jv_read_int(&ao, "send_id", 0),
 			  jv_read_int(&ao, "recv_id", 0), covered);
+	else
+		ctl_field_as(c, TEXT_BAD, 2, "", "NO KEY MAY BE SENT NOW");
+	keys = jv_read_array(&ao, "keys");
+	for (size_t i = 0; i < jv_size(keys.value); i++) {
+		struct jv_cursor key = jv_read_item(&keys, i);
+
+		print_key(c, &key);
+	}
 	ctl_field_ao(c, &listener, 2, "At our port", "of all neighbors ");
 }
 

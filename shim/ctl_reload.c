@@ -58,7 +58,8 @@ static void print_totals(const struct ctl *c, const struct jv_cursor *at)
 
 static void print_plan(const struct ctl *c, const struct jv_cursor *at)
 {
-	struct jv_cursor items = jv_read_array(at, "items");
+	struct jv_cursor items = jv_read_array(at, "items"),
+			 warnings = jv_read_array(at, "warnings");
 	const char *globals = jv_read_string(at, "globals_changed", "");
 
 	for (size_t i = 0; i < jv_size(items.value); i++) {
@@ -68,6 +69,12 @@ static void print_plan(const struct ctl *c, const struct jv_cursor *at)
 	}
 	if (globals[0])
 		text_print("  ~ global: %s\n", globals);
+	for (size_t i = 0; i < jv_size(warnings.value); i++) {
+		struct jv_cursor w = jv_read_item(&warnings, i);
+
+		text_print("  ! %s: %s\n", jv_read_string(&w, "where", "?"),
+			   jv_read_string(&w, "text", "?"));
+	}
 	print_totals(c, at);
 }
 

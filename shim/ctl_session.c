@@ -46,6 +46,12 @@ static void print_ao(const struct ctl *c, const struct jv_cursor *session)
 		  !generation				? ""
 		  : jv_read_bool(&ao, "derived", false) ? ", derived from TLS"
 							: " (the default key, which is no secret)");
+	ctl_field_string(c, &ao, "send_key", 4, "Sent with");
+	ctl_field_string(c, &ao, "recv_key", 4, "Asked for");
+	if (jv_read_bool(&ao, "old", false))
+		ctl_field_as(c, TEXT_BAD, 4, "OLD KEY",
+			     "the neighbor goes on with a key that is no longer accepted: give it "
+			     "the next one");
 	if (generation > 1)
 		ctl_field(c, 4, "Renewed", "%" PRId64 " times", generation - 1);
 	ctl_field_ao(c, &ao, 4, "Segments", "");

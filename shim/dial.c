@@ -27,27 +27,8 @@ static int set_options(int fd, const struct neighbor_config *n, const struct add
 	return 0;
 }
 
-static int set_ao(int fd, const struct neighbor_config *n, const struct addr *peer,
-		  struct errtext *e)
-{
-	struct tcp_ao_key key = ao_key(n);
-	const char *why = NULL;
-	int r;
-
-	if (!ao_is_wanted(n))
-		return 0;
-	r = tcp_ao_add_key(fd, peer, &key);
-	if (r == -ENOPROTOOPT)
-		why = ao_refusal(n, false);
-	else if (r == -ENOENT)
-		why = "the kernel lacks the algorithm";
-	if (r < 0)
-		return errtext_set(e, r, "cannot set tcp-ao: %s", why ? why : strerror(-r));
-	return 0;
-}
-
 int dial_outer(struct steering *s, const struct neighbor_config *n, const struct message_want *want,
-	       int *ret_fd, struct errtext *e)
+	       uint64_t now, int *ret_fd, struct errtext *e)
 {
 	uint16_t port = want->clear ? BOTLS_PORT_BGP : n->tls_port;
 	_cleanup_close_ int fd = -1;
@@ -62,7 +43,7 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 	r = set_options(fd, n, &want->peer);
 	if (r < 0)
 		return errtext_set(e, r, "cannot set the TCP options: %s", strerror(-r));
-	r = set_ao(fd, n, &want->peer, e);
+	r = ao_set_keys(fd, n, &want->peer, now, e);
 	if (r < 0)
 		return r;
 	len = addr_to_sockaddr(&want->peer, port, &ss);
@@ -72,6 +53,8 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 		r = steering_connect_clear(s, fd, &want->peer);
 	else
 		r = connect(fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+	if (r == -EPERM && n->mode == MODE_TCP_AO)
+		return errtext_set(e, r, "mode = tcp-ao needs steering = cgroup");
 	if (r < 0 && r != -EINPROGRESS)
 		return errtext_set(e, r, "TCP connection to port %u failed: %s", port,
 				   strerror(-r));
@@ -137,25 +120,54 @@ static const char *md5_of(const struct neighbor_config *n)
 	return n && n->mode != MODE_OFF ? n->tcp_md5 : NULL;
 }
 
+/* A neighbor's TCP-AO keys at a moment; none of a neighbor that is not there. */
+struct ao_keys {
+	struct keychain chain;
+	uint64_t at;
+};
+
+static struct ao_keys ao_keys(const struct neighbor_config *n, uint64_t at)
+{
+	struct ao_keys k = {.at = at};
+
+	if (n && ao_is_wanted(n))
+		k.chain = ao_chain(n);
+	return k;
+}
+
+static bool has_key(const struct ao_keys *keys, const struct keychain_key *k)
+{
+	for (size_t i = 0; i < keys->chain.n; i++)
+		if (keychain_same_key(&keys->chain.keys[i], k) &&
+		    keychain_is_accepted(&keys->chain.keys[i], keys->at))
+			return true;
+	return false;
+}
+
 /* Takes away what `now` (may be NULL) does not have. A TCP-AO key cannot be changed in its place,
  * and never stands beside a TCP-MD5 key. */
-static void drop_keys(struct tls_listeners *l, const struct neighbor_config *before,
-		      const struct neighbor_config *now)
+static void drop_keys(struct tls_listeners *l, const struct neighbor_config *before, uint64_t then,
+		      const struct neighbor_config *now, uint64_t at)
 {
+	struct ao_keys old = ao_keys(before, then), new = ao_keys(now, at);
 	int fd = listener_of(l, &before->address);
-	struct tcp_ao_key key = ao_key(before);
 
 	if (md5_of(before) && !md5_of(now))
 		sock_set_tcp_md5(fd, &before->address, NULL);
-	if (l->has_ao && ao_is_wanted(before) && !ao_is_same(before, now))
-		tcp_ao_delete_key(fd, &before->address, &key);
+	for (size_t i = 0; l->has_ao && i < old.chain.n; i++) {
+		const struct keychain_key *k = &old.chain.keys[i];
+		struct tcp_ao_key key = keychain_tcp_key(k);
+
+		if (keychain_is_accepted(k, then) && !has_key(&new, k))
+			tcp_ao_delete_key(fd, &before->address, &key);
+	}
 }
 
-static int add_keys(struct tls_listeners *l, const struct neighbor_config *before,
-		    const struct neighbor_config *now)
+static int add_keys(struct tls_listeners *l, const struct neighbor_config *before, uint64_t then,
+		    const struct neighbor_config *now, uint64_t at)
 {
+	struct ao_keys old = ao_keys(before, then), new = ao_keys(now, at);
 	int fd = listener_of(l, &now->address), r = 0;
-	struct tcp_ao_key key = ao_key(now);
 
 	if (!md5_of(now) && !ao_is_wanted(now))
 		return 0;
@@ -163,22 +175,28 @@ static int add_keys(struct tls_listeners *l, const struct neighbor_config *befor
 		return -EAFNOSUPPORT;
 	if (md5_of(now))
 		r = sock_set_tcp_md5(fd, &now->address, md5_of(now));
-	if (r == 0 && l->has_ao && ao_is_wanted(now) && !ao_is_same(before, now))
-		r = tcp_ao_add_key(fd, &now->address, &key);
+	for (size_t i = 0; l->has_ao && r == 0 && i < new.chain.n; i++) {
+		const struct keychain_key *k = &new.chain.keys[i];
+		struct tcp_ao_key key = keychain_tcp_key(k);
+
+		if (keychain_is_accepted(k, at) && !has_key(&old, k))
+			r = tcp_ao_add_key(fd, &now->address, &key);
+	}
 	return r;
 }
 
-/* Between the two steps a neighbor whose TCP-AO key changes has none: what it sends without one is
- * caught by ao_check(). */
-static int switch_keys(struct tls_listeners *l, const struct config *old, const struct config *new,
+/* Between the two steps a neighbor of which every TCP-AO key changes has none: what it sends
+ * without one is caught by ao_check(). */
+static int switch_keys(struct tls_listeners *l, const struct config *old, uint64_t then,
+		       const struct config *new, uint64_t at,
 		       const struct neighbor_config **ret_failed)
 {
 	for (size_t i = 0; old && i < old->n_neighbors; i++)
-		drop_keys(l, &old->neighbors[i],
-			  new ? config_neighbor(new, old->neighbors[i].name) : NULL);
+		drop_keys(l, &old->neighbors[i], then,
+			  new ? config_neighbor(new, old->neighbors[i].name) : NULL, at);
 	for (size_t i = 0; new &&i < new->n_neighbors; i++) {
 		const struct neighbor_config *n = &new->neighbors[i];
-		int r = add_keys(l, old ? config_neighbor(old, n->name) : NULL, n);
+		int r = add_keys(l, old ? config_neighbor(old, n->name) : NULL, then, n, at);
 
 		if (r < 0) {
 			*ret_failed = n;
@@ -189,15 +207,17 @@ static int switch_keys(struct tls_listeners *l, const struct config *old, const 
 }
 
 int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
-			   const struct config *new, struct errtext *e)
+			   const struct config *new, uint64_t now, struct errtext *e)
 {
 	const struct neighbor_config *failed;
 	const char *why = NULL;
-	int r = switch_keys(l, old, new, &failed);
+	int r = switch_keys(l, old, l->keys_at, new, now, &failed);
 
-	if (r == 0)
+	if (r == 0) {
+		l->keys_at = now;
 		return 0;
-	switch_keys(l, new, old, &(const struct neighbor_config *){NULL});
+	}
+	switch_keys(l, new, now, old, l->keys_at, &(const struct neighbor_config *){NULL});
 	if (r == -ENOMEM)
 		why = "out of memory (raise sysctl net.core.optmem_max)";
 	else if (r == -ENOENT)
@@ -209,16 +229,29 @@ int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 int tls_listeners_get_ao(const struct tls_listeners *l, const struct neighbor_config *n,
 			 struct tcp_ao_status *ret)
 {
-	struct tcp_ao_key key = ao_key(n);
-	struct tcp_ao_status status;
+	struct ao_keys keys = ao_keys(n, l->keys_at);
 	int fd = listener_of(l, &n->address), r;
+	struct tcp_ao_status status;
+	bool any = false;
 
-	if (!l->has_ao || !ao_is_wanted(n) || fd < 0)
+	if (!l->has_ao || !keys.chain.n || fd < 0)
 		return -ENOENT;
 	r = tcp_ao_get_status(fd, &status);
-	if (r == 0)
-		r = tcp_ao_get_counts(fd, &n->address, &key, &status.good, &status.bad);
-	if (r == 0)
-		*ret = status;
-	return r;
+	if (r < 0)
+		return r;
+	status.good = status.bad = 0;
+	for (size_t i = 0; i < keys.chain.n; i++) {
+		struct tcp_ao_key key = keychain_tcp_key(&keys.chain.keys[i]);
+		uint64_t good, bad;
+
+		if (tcp_ao_get_counts(fd, &n->address, &key, &good, &bad) < 0)
+			continue;
+		status.good += good;
+		status.bad += bad;
+		any = true;
+	}
+	if (!any)
+		return -ENOENT;
+	*ret = status;
+	return 0;
 }

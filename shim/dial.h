@@ -11,28 +11,32 @@
 #include "steering.h"
 #include "tcp_ao.h"
 
-/* A connection towards neighbor `n` from want->own: TLS port, or port 179 in clear. *ret_fd is
- * connecting. */
+#include <stdint.h>
+
+/* A connection towards neighbor `n` from want->own: TLS port, or port 179 in clear; with the TCP-AO
+ * keys of `now`, seconds since the epoch. *ret_fd is connecting. */
 int dial_outer(struct steering *s, const struct neighbor_config *n, const struct message_want *want,
-	       int *ret_fd, struct errtext *e);
+	       uint64_t now, int *ret_fd, struct errtext *e);
 
 /* The listeners of the TLS port, one per family that this machine has. */
 struct tls_listeners {
 	int fds[2];
 	size_t n;
-	bool has_ao; /* the kernel knows TCP-AO */
+	bool has_ao;	  /* the kernel knows TCP-AO */
+	uint64_t keys_at; /* the moment whose TCP-AO keys are set */
 };
 int tls_listeners_open(uint16_t port, struct tls_listeners *ret, struct errtext *e);
 void tls_listeners_close(struct tls_listeners *l);
 
-/* Sets the TCP-MD5 and TCP-AO keys that `new` has and takes away those that only `old` (may be
- * NULL) has. On error the keys of `old` are in force again. Without TCP-AO in the kernel its keys
+/* Sets the TCP-MD5 keys that `new` has, and the TCP-AO keys that it has `now`, and takes away those
+ * that only `old` (may be NULL; may be `new` when time has passed) had when this was called last.
+ * On error those are in force again. Without TCP-AO in the kernel its keys
  * are left out: see ao_refusal(). */
 int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
-			   const struct config *new, struct errtext *e);
+			   const struct config *new, uint64_t now, struct errtext *e);
 
 /* Segments without a connection yet that came to the listener: good and bad ones for this
- * neighbor's TCP-AO key; key_not_found and required those of all neighbors of its family. -ENOENT:
+ * neighbor's TCP-AO keys; key_not_found and required those of all neighbors of its family. -ENOENT:
  * it has no key. */
 int tls_listeners_get_ao(const struct tls_listeners *l, const struct neighbor_config *n,
 			 struct tcp_ao_status *ret);

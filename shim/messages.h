@@ -30,6 +30,7 @@ enum message_type {
 	MSG_PING,
 	MSG_FALLBACK_BEGIN, /* payload: name; clear text is allowed already (said to a worker that
 			       was restarted) */
+	MSG_AO_SHOW,	    /* payload: name; AO_CONNECTION... for its connections */
 	MSG_FALLBACK_END, /* payload: name; the last session in clear text that fallback allowed is
 			     over */
 	MSG_CAPTURE,	  /* id: slot; payload: name; descriptor: where records go (capture.h) */
@@ -49,9 +50,11 @@ enum message_type {
 			     part of its sessions with nothing else to add */
 	MSG_STATUS_END,	  /* id; payload: the worker's own line, JSON */
 	MSG_PONG,
-	MSG_FALLBACK,	  /* payload: struct message_fallback */
-	MSG_METRICS_ROWS, /* id; payload: some of struct message_metrics_row */
-	MSG_METRICS_END,  /* id; payload: struct message_metrics_worker */
+	MSG_FALLBACK,	   /* payload: struct message_fallback */
+	MSG_METRICS_ROWS,  /* id; payload: some of struct message_metrics_row */
+	MSG_METRICS_END,   /* id; payload: struct message_metrics_worker */
+	MSG_AO_CONNECTION, /* payload: struct message_ao_connection; descriptor: a connection with a
+			      neighbor that has TCP-AO, which stays the worker's */
 
 	/* the metrics process to control */
 	MSG_METRICS_WANTED,
@@ -76,6 +79,10 @@ struct message_want {
 struct message_socket {
 	int32_t error; /* 0: the descriptor is connecting or connected; else -errno */
 	char text[256];
+};
+
+struct message_ao_connection {
+	char neighbor[ADDR_STRLEN];
 };
 
 struct message_fallback {

@@ -210,6 +210,23 @@ static const char *direction_name(enum session_direction d)
 	return d == SESSION_OUT ? "out" : "in";
 }
 
+/* Keys may have changed since the connection got its own; before it is there, control cannot tell
+ * whose it is. */
+static void show_ao(struct neighbor *n, struct session *s)
+{
+	int fd = session_outer_fd(s);
+
+	if (n->config && ao_is_static(n->config) && fd >= 0 &&
+	    session_state(s) != SESSION_CONNECTING)
+		n->ops->show_ao(n->host, n, fd);
+}
+
+void neighbor_show_ao(struct neighbor *n)
+{
+	for (struct link *l = n->links; l; l = l->next)
+		show_ao(n, l->session);
+}
+
 static void on_state(void *host, struct session *s)
 {
 	struct link *l = host;
@@ -223,7 +240,11 @@ static void on_state(void *host, struct session *s)
 		l->was_verified = true;
 		n->n_handshakes++;
 	}
-	if (session_state(s) == SESSION_CLEAR) {
+	if (session_state(s) == SESSION_HANDSHAKE || session_state(s) == SESSION_CLEAR)
+		show_ao(n, s);
+	if (session_state(s) == SESSION_CLEAR && n->config && n->config->mode == MODE_TCP_AO) {
+		log_limited(n, LOG_LEVEL_INFO, "session up with TCP-AO, without TLS (mode tcp-ao)");
+	} else if (session_state(s) == SESSION_CLEAR) {
 		log_limited(n, LOG_LEVEL_WARNING,
 			    "TLS could not be had: this session is in CLEAR TEXT (mode preferred)");
 	} else if (session_state(s) == SESSION_UP) {
@@ -358,6 +379,11 @@ static void refuse(struct neighbor *n, int fd, enum session_direction direction,
 	note_failure(n, direction, TLS_REASON_REFUSED, text);
 }
 
+static bool can_work(const struct neighbor *n)
+{
+	return n->config->mode == MODE_TCP_AO ? !n->error[0] : n->ctx != NULL;
+}
+
 /* Why this neighbor may not have another session in this direction now, or NULL. */
 static const char *refusal(const struct neighbor *n, enum session_direction direction)
 {
@@ -366,7 +392,7 @@ static const char *refusal(const struct neighbor *n, enum session_direction dire
 
 	if (n->config->mode == MODE_OFF)
 		return "mode is off";
-	if (!n->ctx)
+	if (!can_work(n))
 		return n->error;
 	if (direction == SESSION_OUT && n->config->role == ROLE_ACCEPT)
 		return "role is accept: our daemon may not connect";
@@ -413,6 +439,8 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 	n->n_sessions++;
 	count_handshake(l);
 	update_state(n);
+	if (direction == SESSION_IN)
+		show_ao(n, l->session);
 }
 
 void neighbor_accept_inner(struct neighbor *n, uint64_t id, int fd, const struct addr *peer,

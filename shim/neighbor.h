@@ -25,6 +25,8 @@ struct neighbor_host_ops {
 	bool (*may_handshake)(void *host);
 	/* +1 began, -1 ended */
 	void (*on_handshakes)(void *host, enum session_direction direction, int change);
+	/* A connection with TCP-AO, which control keeps the keys of; the descriptor is borrowed. */
+	void (*show_ao)(void *host, struct neighbor *n, int fd);
 	void (*on_fallback)(void *host, struct neighbor *n, bool allow_clear);
 	/* The last session of a neighbor that was dropped is gone: free it. */
 	void (*on_empty)(void *host, struct neighbor *n);
@@ -54,6 +56,8 @@ void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct
 
 /* Ends its sessions (botlsctl reset). Returns how many. */
 unsigned neighbor_reset(struct neighbor *n, const char *why);
+/* Calls show_ao for each connection. */
+void neighbor_show_ao(struct neighbor *n);
 unsigned neighbor_sessions(const struct neighbor *n);
 /* A capture of all its sessions, now and to come. Takes `fd` over. 0 or -ENOMEM. */
 int neighbor_capture(struct neighbor *n, int fd, unsigned slot, unsigned worker,

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <time.h>
 
 static struct jv *messages_json(const struct bgp_stream *b)
 {
@@ -89,9 +90,13 @@ static struct jv *tls_json(const struct tls_info *t)
 	return r ? (jv_free(o), NULL) : o;
 }
 
-static struct jv *ao_json(const struct session_info *i)
+/* What a connection carries. Its keys by name, as far as they are configured. */
+static struct jv *ao_json(const struct session_info *i, const struct neighbor_config *config)
 {
 	const struct tcp_ao_status *ao = &i->ao;
+	struct keychain c = ao_chain(config);
+	const struct keychain_key *sent = keychain_sender(&c, ao->send_id, time(NULL));
+	const struct keychain_key *asked = keychain_receiver(&c, ao->recv_id, time(NULL));
 	struct jv *o = jv_object_new();
 	int r = jv_set_uint(o, "send_id", ao->send_id);
 
@@ -100,6 +105,10 @@ static struct jv *ao_json(const struct session_info *i)
 		r |= jv_set_bool(o, "derived", i->has_derived_ao);
 		r |= jv_set_uint(o, "generation", i->ao_generation);
 	}
+	r |= jv_set_string(o, "send_key", sent ? sent->name : NULL);
+	r |= jv_set_string(o, "recv_key", asked ? asked->name : NULL);
+	if (config->ao.mode == AO_STATIC)
+		r |= jv_set_bool(o, "old", !sent || !keychain_is_accepted(sent, time(NULL)));
 	r |= jv_set_uint(o, "good", ao->good);
 	r |= jv_set_uint(o, "bad", ao->bad);
 	r |= jv_set_uint(o, "key_not_found", ao->key_not_found);
@@ -107,16 +116,55 @@ static struct jv *ao_json(const struct session_info *i)
 	return r ? (jv_free(o), NULL) : o;
 }
 
-/* What is configured; never the key. */
-static struct jv *ao_config_json(const struct ao_config *ao)
+static int set_key(struct jv *o, const struct keychain_key *k)
+{
+	int r = jv_set_uint(o, "send_id", k->send_id);
+
+	r |= jv_set_uint(o, "recv_id", k->recv_id);
+	r |= jv_set_string(o, "algorithm", ao_algorithm_name(k->algorithm));
+	r |= jv_set_bool(o, "options", k->covers_options);
+	return r;
+}
+
+static int set_time(struct jv *o, const char *name, uint64_t t)
+{
+	return t ? jv_set_uint(o, name, t) : 0;
+}
+
+static struct jv *key_json(const struct keychain *c, const struct keychain_key *k, uint64_t now)
 {
 	struct jv *o = jv_object_new();
-	int r = jv_set_string(o, "mode", ao_mode_name(ao->mode));
+	int r = jv_set_string(o, "name", k->name);
 
-	r |= jv_set_string(o, "algorithm", ao_algorithm_name(ao->algorithm));
-	r |= jv_set_uint(o, "send_id", ao->send_id);
-	r |= jv_set_uint(o, "recv_id", ao->recv_id);
-	r |= jv_set_bool(o, "options", ao->covers_options);
+	r |= set_key(o, k);
+	r |= jv_set_string(o, "state",
+			   keychain_preferred(c, now) == k ? "sent"
+			   : keychain_is_accepted(k, now)  ? "accepted"
+			   : now < k->accept_from	   ? "later"
+							   : "ended");
+	r |= set_time(o, "send_from", k->send_from);
+	r |= set_time(o, "send_until", k->send_until);
+	r |= set_time(o, "accept_from", k->accept_from);
+	r |= set_time(o, "accept_until", k->accept_until);
+	return r ? (jv_free(o), NULL) : o;
+}
+
+/* What is configured, the key of now first; never a secret. */
+static struct jv *ao_config_json(const struct neighbor_config *config)
+{
+	struct keychain c = ao_chain(config);
+	uint64_t now = time(NULL);
+	const struct keychain_key *preferred = keychain_preferred(&c, now);
+	struct jv *o = jv_object_new(), *keys = jv_array_new();
+	int r = jv_set_string(o, "mode", ao_mode_name(config->ao.mode));
+
+	r |= jv_set_string(o, "policy", ao_policy_name(config->ao.policy));
+	r |= jv_set_string(o, "chain", c.name);
+	if (preferred)
+		r |= set_key(o, preferred);
+	for (size_t i = 0; c.name && i < c.n; i++)
+		r |= jv_append(keys, key_json(&c, &c.keys[i], now));
+	r |= jv_set(o, "keys", keys);
 	return r ? (jv_free(o), NULL) : o;
 }
 
@@ -153,7 +201,14 @@ static int set_legs(struct jv *o, const struct session *s)
 	return r;
 }
 
-static struct jv *session_json(struct session *s, unsigned worker)
+static const char *transport_name(const struct neighbor *n, enum session_state s)
+{
+	if (n->config && n->config->mode == MODE_TCP_AO)
+		return "tcp-ao";
+	return s == SESSION_CLEAR ? "clear" : "tls";
+}
+
+static struct jv *session_json(const struct neighbor *n, struct session *s, unsigned worker)
 {
 	struct jv *o = jv_object_new();
 	struct session_info i;
@@ -173,12 +228,12 @@ static struct jv *session_json(struct session *s, unsigned worker)
 	r |= jv_set_uint(o, "peer_port", i.peer_port);
 	r |= jv_set_string(o, "local", addr_format(i.own, text));
 	r |= jv_set_uint(o, "local_port", i.own_port);
-	r |= jv_set_string(o, "transport", i.state == SESSION_CLEAR ? "clear" : "tls");
+	r |= jv_set_string(o, "transport", transport_name(n, i.state));
 	r |= set_legs(o, s);
 	if (i.has_tls)
 		r |= jv_set(o, "tls", tls_json(&i.tls));
-	if (i.has_ao)
-		r |= jv_set(o, "tcp_ao", ao_json(&i));
+	if (i.has_ao && n->config)
+		r |= jv_set(o, "tcp_ao", ao_json(&i, n->config));
 	r |= jv_set(o, "in", stream_json(i.in));
 	r |= jv_set(o, "out", stream_json(i.out));
 	return r ? (jv_free(o), NULL) : o;
@@ -190,7 +245,7 @@ static struct jv *sessions_json(struct neighbor *n, unsigned worker)
 	int r = 0;
 
 	for (struct link *l = n->links; l; l = l->next)
-		r |= jv_append(a, session_json(l->session, worker));
+		r |= jv_append(a, session_json(n, l->session, worker));
 	return r ? (jv_free(a), NULL) : a;
 }
 
@@ -243,6 +298,8 @@ static const char *state_name(const struct neighbor *n)
 		return "off";
 	if (n->has_best)
 		return session_state_name(n->best);
+	if (n->config && n->config->mode == MODE_TCP_AO)
+		return n->error[0] ? "error" : "idle";
 	return n->ctx ? "idle" : "error";
 }
 
@@ -277,7 +334,7 @@ static int set_config(struct jv *o, const struct neighbor_config *c)
 	if (c->remote_as)
 		r |= jv_set_uint(o, "remote_as", c->remote_as);
 	if (ao_is_wanted(c))
-		r |= jv_set(o, "tcp_ao", ao_config_json(&c->ao));
+		r |= jv_set(o, "tcp_ao", ao_config_json(c));
 	return r;
 }
 

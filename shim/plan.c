@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.h"
+
+#include "ao.h"
 #include "config_schema.h"
 
 #include <errno.h>
@@ -49,7 +51,25 @@ static void compare_globals(struct plan *p, const struct config *old, const stru
 	}
 }
 
-static void compare_neighbor(struct plan_item *item)
+/* Keys come and go under a session; another one in the place of that which it uses cannot. */
+static void compare_ao(struct plan_item *item, uint64_t now)
+{
+	struct keychain before = ao_chain(item->before), after = ao_chain(item->after);
+
+	if (!ao_is_wanted(item->before) || !ao_is_wanted(item->after))
+		return;
+	if (before.name && after.name && !strcmp(before.name, after.name) &&
+	    !keychain_equal(&before, &after)) {
+		item->action = PLAN_CHANGE;
+		add_name(item->changed, sizeof(item->changed), "tcp-ao-chain");
+	}
+	if (!keychain_breaks(&before, &after, now))
+		return;
+	item->replaces_key = !item->resets;
+	item->resets = item->rekeys = true;
+}
+
+static void compare_neighbor(struct plan_item *item, uint64_t now)
 {
 	const struct neighbor_config *before = item->before, *after = item->after;
 
@@ -57,19 +77,20 @@ static void compare_neighbor(struct plan_item *item)
 	for (size_t i = 0; i < config_schema.n_options; i++) {
 		const struct conf_option *o = &config_schema.options[i];
 
-		if (o->scope == CONF_GLOBAL || !differs(o, before, after))
+		if (!(o->scope & SCOPE_NEIGHBOR) || !differs(o, before, after))
 			continue;
 		item->action = PLAN_CHANGE;
 		item->resets |= resets(o, before, after);
 		item->rekeys |= conf_is_secret(o);
 		add_name(item->changed, sizeof(item->changed), o->name);
 	}
+	compare_ao(item, now);
 	if (before->mode == MODE_OFF && after->mode == MODE_OFF)
 		item->resets = false;
 }
 
 static void add_item(struct plan *p, const struct neighbor_config *before,
-		     const struct neighbor_config *after)
+		     const struct neighbor_config *after, uint64_t now)
 {
 	struct plan_item *item = &p->items[p->n_items++];
 
@@ -81,7 +102,7 @@ static void add_item(struct plan *p, const struct neighbor_config *before,
 		item->action = PLAN_DROP;
 		item->resets = before->mode != MODE_OFF;
 	} else {
-		compare_neighbor(item);
+		compare_neighbor(item, now);
 	}
 	switch (item->action) {
 	case PLAN_KEEP: p->n_keep++; break;
@@ -92,7 +113,8 @@ static void add_item(struct plan *p, const struct neighbor_config *before,
 	p->n_resets += item->resets;
 }
 
-int plan_make(const struct config *old, const struct config *new, struct plan **ret_plan)
+int plan_make(const struct config *old, const struct config *new, uint64_t now,
+	      struct plan **ret_plan)
 {
 	size_t n_old = old ? old->n_neighbors : 0, n_new = new->n_neighbors;
 	struct plan *p = calloc(1, sizeof(*p));
@@ -111,7 +133,7 @@ int plan_make(const struct config *old, const struct config *new, struct plan **
 			: !after ? -1
 				 : config_compare_addresses(&before->address, &after->address);
 
-		add_item(p, r <= 0 ? before : NULL, r >= 0 ? after : NULL);
+		add_item(p, r <= 0 ? before : NULL, r >= 0 ? after : NULL, now);
 		i += r <= 0;
 		j += r >= 0;
 	}

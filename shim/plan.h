@@ -8,6 +8,8 @@
 
 #include "config.h"
 
+#include <stdint.h>
+
 enum plan_action { PLAN_KEEP, PLAN_CHANGE, PLAN_ADD, PLAN_DROP };
 
 struct plan_item {
@@ -16,6 +18,8 @@ struct plan_item {
 		*before; /* NULL when added; borrowed from the old configuration */
 	const struct neighbor_config *after; /* NULL when dropped; borrowed from the new one */
 	bool resets;			     /* established sessions of this neighbor must end */
+	bool replaces_key; /* it resets for no other reason than that another TCP-AO key takes the
+			      place of the one that is sent with: control knows whether it is */
 	bool rekeys;	   /* a secret differs; who was not told secrets cannot see that */
 	char changed[160]; /* names of the options that differ, "mode, tls-port"; never values of
 			      secrets */
@@ -32,8 +36,10 @@ struct plan {
 				  * the reload is refused, nothing is applied */
 };
 
-/* `old` may be NULL (start: everything is added). Returns 0 or -ENOMEM; free with plan_free(). */
-int plan_make(const struct config *old, const struct config *new, struct plan **ret_plan);
+/* `old` may be NULL (start: everything is added). `now`, in seconds since the epoch, says which
+ * TCP-AO keys are in use. Returns 0 or -ENOMEM; free with plan_free(). */
+int plan_make(const struct config *old, const struct config *new, uint64_t now,
+	      struct plan **ret_plan);
 void plan_free(struct plan *p);
 const char *plan_action_name(enum plan_action a);
 

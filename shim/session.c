@@ -210,8 +210,8 @@ static bool derive_ao(struct session *s)
 		.fd = s->outer_fd,
 		.peer = s->peer,
 		.default_peer = s->direction == SESSION_IN ? s->config->address : s->peer,
-		.algorithm = ao->algorithm,
-		.covers_options = ao->covers_options,
+		.algorithm = ao->own.algorithm,
+		.covers_options = ao->own.covers_options,
 		.rekey_ms = ao->rekey * 1000ULL,
 		.switch_ms = AO_SWITCH_MS,
 		.on_failed = on_ao_failed,
@@ -221,9 +221,10 @@ static bool derive_ao(struct session *s)
 	char text[128];
 	int r;
 
-	if (ao->mode != AO_EXPORTER)
+	if (ao->mode != AO_EXPORTER ||
+	    (ao->policy == AO_PREFERRED && tcp_ao_probe(s->outer_fd) == -ENOPROTOOPT))
 		return true;
-	r = ao_exporter_derive(s->tls, ao->algorithm, ao->covers_options, secret);
+	r = ao_exporter_derive(s->tls, ao->own.algorithm, ao->own.covers_options, secret);
 	if (r == 0)
 		r = ao_exporter_new(&params, secret, &s->ao);
 	explicit_bzero(secret, sizeof(secret));
@@ -437,7 +438,8 @@ static struct session *new_session(const struct session_params *p, enum session_
 		.id = p->id,
 		.direction = direction,
 		.config = p->config,
-		.ctx = tls_ctx_ref(p->ctx),
+		.ctx = p->ctx ? tls_ctx_ref(p->ctx) : NULL,
+		.is_clear = p->config->mode == MODE_TCP_AO,
 		.own = p->own,
 		.peer = p->peer,
 		.own_port = p->own_port,
@@ -525,10 +527,17 @@ void session_close(struct session *s, const char *why)
 		session_end(s, why);
 }
 
+int session_outer_fd(const struct session *s)
+{
+	const struct transport *outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
+
+	return outer ? outer->fd : s->outer_fd;
+}
+
 void session_get_info(struct session *s, struct session_info *ret)
 {
 	struct transport *outer;
-	int fd;
+	int fd = session_outer_fd(s);
 
 	*ret = (struct session_info){
 		.id = s->id,
@@ -545,7 +554,6 @@ void session_get_info(struct session *s, struct session_info *ret)
 		.out = &s->out,
 	};
 	outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
-	fd = outer ? outer->fd : s->outer_fd;
 	ret->has_ao = s->config && ao_is_wanted(s->config) && fd >= 0 &&
 		      tcp_ao_get_status(fd, &ret->ao) == 0;
 	if (s->ao) {

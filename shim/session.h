@@ -68,7 +68,8 @@ struct session_params {
 	void *host;
 	uint64_t id;
 	const struct neighbor_config *config; /* borrowed; session_set_config() when it moves */
-	struct tls_ctx *ctx;		      /* the session takes a reference of its own */
+	struct tls_ctx *ctx;		      /* the session takes a reference of its own; NULL:
+						 mode tcp-ao */
 	struct addr own, peer;
 	uint16_t own_port, peer_port;	 /* of the connection that began the session */
 	struct capture *const *captures; /* where the neighbor keeps them; borrowed */
@@ -123,6 +124,8 @@ struct session_legs {
 	size_t buffered; /* bytes that wait in the relay, both directions */
 };
 void session_get_legs(const struct session *s, struct session_legs *ret);
+/* The connection to the neighbor, or -1; borrowed. */
+int session_outer_fd(const struct session *s);
 enum session_state session_state(const struct session *s);
 enum session_bgp session_bgp(const struct session *s);
 enum session_direction session_direction(const struct session *s);

@@ -138,6 +138,15 @@ static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
 	ipc_send(w->ipc, MSG_FALLBACK, 0, &m, sizeof(m), -1);
 }
 
+static void show_ao(void *host, struct neighbor *n, int fd)
+{
+	struct worker *w = host;
+	struct message_ao_connection m = {};
+
+	strcpy(m.neighbor, neighbor_name(n));
+	ipc_send(w->ipc, MSG_AO_CONNECTION, 0, &m, sizeof(m), fd);
+}
+
 static void on_empty(void *host, struct neighbor *n)
 {
 	struct worker *w = host;
@@ -153,6 +162,7 @@ static const struct neighbor_host_ops neighbor_ops = {
 	.may_handshake = may_handshake,
 	.on_handshakes = on_handshakes,
 	.on_fallback = on_fallback,
+	.show_ao = show_ao,
 	.on_empty = on_empty,
 };
 
@@ -294,6 +304,8 @@ static int make_identities(struct worker *w, const struct batch *b, struct ident
 			errtext_set(&ids[i].error, 0, "%s", refusal);
 			continue;
 		}
+		if (!neighbor_has_tls(&b->config->neighbors[i]))
+			continue;
 		/* A bad certificate is the neighbor's trouble, not the batch's: control has judged
 		 * it already. */
 		r = credentials_get(credentials, b->files, &b->config->neighbors[i], &ids[i].ctx,
@@ -349,7 +361,7 @@ static void switch_over(struct worker *w, const struct plan *plan, struct config
 		case PLAN_CHANGE:
 			neighbors[at] = n;
 			neighbor_set_config(n, item->after, ids[at].ctx, identity_error(&ids[at]),
-					    item->resets);
+					    item->resets && !item->replaces_key);
 			break;
 		case PLAN_DROP:
 			w->n_dying++;
@@ -375,7 +387,7 @@ static int apply(struct worker *w, struct batch *b)
 	neighbors = calloc(n + 1, sizeof(*neighbors));
 	r = ids && neighbors ? make_identities(w, b, ids) : -ENOMEM;
 	if (r == 0)
-		r = plan_make(w->config, b->config, &plan);
+		r = plan_make(w->config, b->config, time(NULL), &plan);
 	if (r == 0)
 		r = make_listeners(w, b->tls_fds, b->n_tls, on_tls_accept, &tls);
 	if (r == 0)
@@ -504,6 +516,11 @@ static void on_message(void *arg, struct ipc_message *m)
 	case MSG_QUERY: on_query(w, m->id, m->payload); break;
 	case MSG_LOG_LEVEL: log_set_level(m->id); break;
 	case MSG_PING: ipc_send(w->ipc, MSG_PONG, m->id, NULL, 0, -1); break;
+	case MSG_AO_SHOW:
+		n = neighbor_named(w, m->payload);
+		if (n)
+			neighbor_show_ao(n);
+		break;
 	case MSG_FALLBACK_BEGIN:
 		n = neighbor_named(w, m->payload);
 		if (n)

@@ -39,4 +39,8 @@
 
 #define BOTLS_NEIGHBORS_MAX 20000
 
+/* TCP-AO keys: of all chains, and of one. The kernel keeps those of the moment on each socket. */
+#define BOTLS_KEYS_MAX	     4096
+#define BOTLS_CHAIN_KEYS_MAX 64
+
 #endif

@@ -13,7 +13,7 @@ static void check_plan(const struct config *a, const struct config *b)
 {
 	struct plan *p;
 
-	if (plan_make(a, b, &p) < 0)
+	if (plan_make(a, b, 0, &p) < 0)
 		return;
 	for (size_t i = 0; i < p->n_items; i++)
 		/* keys are printed as "<hidden>" */

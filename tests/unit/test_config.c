@@ -496,7 +496,8 @@ static void problems_come_in_file_order(void **state)
 	assert_true(
 		asprintf(&expected,
 			 "botlsd.conf:5: workers: '0' is not in the range 1 to 64\n"
-			 "a.conf:3: 'hold-time': files in neighbors.d hold only neighbor blocks: "
+			 "a.conf:3: 'hold-time': files in neighbors.d hold only neighbor and key "
+			 "blocks: "
 			 "move it to the "
 			 "main file\n"
 			 "a.conf:5: 'user' is a global option: move it out of the neighbor block\n"
@@ -788,6 +789,7 @@ static void random_value(const struct conf_option *o, FILE *f)
 	case CONF_BOOL: fputs(pick(2) ? "true" : "no", f); break;
 	case CONF_NUMBER:
 	case CONF_SECONDS:
+	case CONF_TIME:
 	case CONF_AS:
 		fprintf(f, "%llu",
 			(unsigned long long)(o->min + pick(o->max - o->min < 65535
@@ -811,8 +813,8 @@ static void random_value(const struct conf_option *o, FILE *f)
 	case CONF_ACCOUNTS:
 	case CONF_DNS_NAMES:
 	case CONF_PINS: random_list(o, f); break;
+	case CONF_NAME: fputs(pick(2) ? "x" : "y.2", f); break;
 	case CONF_SECRET_FILE:
-	case CONF_NAME:
 	case CONF_URL:
 	case CONF_SOURCE:
 	case CONF_PROGRAM:
@@ -837,6 +839,13 @@ static char *random_config(void)
 			random_value(&config_schema.options[i], f);
 			putc('\n', f);
 		}
+	if (pick(4))
+		fprintf(f,
+			"key b%u { chain = x secret = '<hidden>' send-id = 1 recv-id = 1 send-from "
+			"= "
+			"2026-0%u-01 } key a { chain = x secret = '<hidden>' } key c { chain = y.2 "
+			"secret = '<hidden>' accept-until = \"2027-01-01T00:00Z\" }\n",
+			pick(10), 1 + pick(9));
 	for (unsigned n = pick(4); n; n--) {
 		if (pick(3))
 			fprintf(f, "neighbor 10.%u.0.0/16 {", n);
@@ -869,7 +878,7 @@ static void assert_same(const struct config *a, const struct config *b, const ch
 {
 	struct plan *p;
 
-	assert_int_equal(plan_make(a, b, &p), 0);
+	assert_int_equal(plan_make(a, b, 0, &p), 0);
 	if (p->n_keep != p->n_items || p->globals_changed[0] || p->needs_restart[0])
 		fail_msg("%s\nitem 0: %s, globals: %s%s", text,
 			 p->n_items ? p->items[0].changed : "", p->globals_changed,

@@ -76,7 +76,7 @@ static void dialing(void **state)
 	assert_int_equal(sock_set_ttl(l, 255), 0);
 	n = neighbor("127.0.0.1", port_of(l));
 	n.ttl_security = 1;
-	assert_int_equal(dial_outer(&steering, &n, &want, &fd, &e), 0);
+	assert_int_equal(dial_outer(&steering, &n, &want, 0, &fd, &e), 0);
 	assert_true(connects(fd, 2000));
 	accepted = accept(l, (struct sockaddr *)&from, &len);
 	assert_true(accepted >= 0);
@@ -102,12 +102,12 @@ static void errors_name_their_cause(void **state)
 	int fd = -7;
 
 	(void)state;
-	assert_int_equal(dial_outer(&steering, &n, &want, &fd, &e), -EADDRNOTAVAIL);
+	assert_int_equal(dial_outer(&steering, &n, &want, 0, &fd, &e), -EADDRNOTAVAIL);
 	assert_non_null(strstr(e.text, "192.0.2.77"));
 	assert_int_equal(fd, -7);
 	want.own = parsed("::1");
 	want.peer = parsed("fe80::2%nosuch0");
-	assert_int_equal(dial_outer(&steering, &n, &want, &fd, &e), -ENODEV);
+	assert_int_equal(dial_outer(&steering, &n, &want, 0, &fd, &e), -ENODEV);
 	assert_non_null(strstr(e.text, "nosuch0"));
 }
 
@@ -121,7 +121,7 @@ static void clear_text_goes_through_steering(void **state)
 
 	(void)state;
 	cleared = 0;
-	assert_int_equal(dial_outer(&steering, &n, &want, &fd, &e), 0);
+	assert_int_equal(dial_outer(&steering, &n, &want, 0, &fd, &e), 0);
 	assert_int_equal(cleared, 1);
 	close(fd);
 }
@@ -160,14 +160,14 @@ static void keys_on_the_listeners(void **state)
 	port = port_of(l.fds[0]);
 	before[0].tcp_md5 = "one";
 	before[1].tcp_md5 = "two";
-	assert_int_equal(tls_listeners_set_keys(&l, NULL, &old, &e), 0);
+	assert_int_equal(tls_listeners_set_keys(&l, NULL, &old, 0, &e), 0);
 	assert_true(gets_through("127.0.0.2", port, "one"));
 	assert_false(gets_through("127.0.0.2", port, "two"));
 	assert_false(gets_through("127.0.0.2", port, NULL));
 	assert_true(gets_through("127.0.0.4", port, NULL)); /* a neighbor without a key */
 
 	after[0].tcp_md5 = "new";
-	assert_int_equal(tls_listeners_set_keys(&l, &old, &new, &e), 0);
+	assert_int_equal(tls_listeners_set_keys(&l, &old, &new, 0, &e), 0);
 	assert_true(gets_through("127.0.0.2", port, "new"));
 	assert_false(gets_through("127.0.0.2", port, "one"));
 	assert_true(gets_through("127.0.0.3", port, NULL)); /* its key is gone */
@@ -190,10 +190,10 @@ static void a_key_that_cannot_be_set_changes_nothing(void **state)
 	assert_int_equal(tls_listeners_open(0, &l, &e), 0);
 	port = port_of(l.fds[0]);
 	before.tcp_md5 = "one";
-	assert_int_equal(tls_listeners_set_keys(&l, NULL, &old, &e), 0);
+	assert_int_equal(tls_listeners_set_keys(&l, NULL, &old, 0, &e), 0);
 	after[0].tcp_md5 = "new";
 	after[1].tcp_md5 = too_long;
-	assert_int_equal(tls_listeners_set_keys(&l, &old, &new, &e), -EINVAL);
+	assert_int_equal(tls_listeners_set_keys(&l, &old, &new, 0, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "127.0.0.3"));
 	assert_true(gets_through("127.0.0.2", port, "one"));
 	assert_false(gets_through("127.0.0.2", port, "new"));

@@ -70,6 +70,13 @@ static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
 	p->allow_clear = allow_clear;
 }
 
+static void show_ao(void *host, struct neighbor *n, int fd)
+{
+	(void)host;
+	(void)n;
+	(void)fd;
+}
+
 static void on_empty(void *host, struct neighbor *n)
 {
 	struct play *p = host;
@@ -79,7 +86,8 @@ static void on_empty(void *host, struct neighbor *n)
 }
 
 static const struct neighbor_host_ops ops = {
-	want_outer, want_inner, forget_request, may_handshake, on_handshakes, on_fallback, on_empty,
+	want_outer,    want_inner, forget_request, may_handshake,
+	on_handshakes, show_ao,	   on_fallback,	   on_empty,
 };
 
 static int setup(void **state)
@@ -208,8 +216,8 @@ static void tcp_ao_is_demanded(void **state)
 	int fd;
 
 	p->config.ao.mode = AO_STATIC;
-	p->config.ao.key = (char *)"never shown";
-	p->config.ao.send_id = 7;
+	p->config.ao.own.secret = (char *)"never shown";
+	p->config.ao.own.send_id = 7;
 	begin(p);
 	fd = neighbor_connects(p);
 	assert_true(was_reset(fd));

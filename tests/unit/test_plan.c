@@ -45,7 +45,7 @@ static void every_neighbor_is_there_once_in_order(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_int_equal(p->n_items, 7);
 	assert_item(&p->items[0], "10.0.0.0/8", PLAN_ADD);
 	assert_item(&p->items[1], "10.0.0.1", PLAN_KEEP);
@@ -74,7 +74,7 @@ static void nothing_changes(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_int_equal(p->n_items, 2);
 	assert_int_equal(p->n_keep, 2);
 	assert_int_equal(p->n_change + p->n_add + p->n_drop + p->n_resets, 0);
@@ -91,7 +91,7 @@ static void start_adds_everything(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(NULL, new, &p), 0);
+	assert_int_equal(plan_make(NULL, new, 0, &p), 0);
 	assert_int_equal(p->n_items, 2);
 	assert_int_equal(p->n_add, 2);
 	assert_int_equal(p->n_resets, 0);
@@ -112,7 +112,7 @@ static void check_change(const char *before, const char *after, const char *chan
 	snprintf(new_text, sizeof(new_text), IDENTITY "neighbor 10.0.0.1 { %s }", after);
 	old = load(old_text);
 	new = load(new_text);
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_int_equal(p->n_items, 1);
 	assert_item(&p->items[0], "10.0.0.1", PLAN_CHANGE);
 	assert_int_equal(p->n_change, 1);
@@ -144,8 +144,8 @@ static void changes_that_reset(void **state)
 	check_change("", AO, "tcp-ao, tcp-ao-key", true);
 	check_change("tcp-md5 = x", AO, "tcp-md5, tcp-ao, tcp-ao-key", true);
 	check_change(AO, "tcp-ao = static tcp-ao-key = y", "tcp-ao-key", true);
-	check_change(AO, AO " tcp-ao-send-id = 1 tcp-ao-recv-id = 1",
-		     "tcp-ao-send-id, tcp-ao-recv-id", true);
+	/* one id stays, and no connection can have both */
+	check_change(AO, AO " tcp-ao-send-id = 1", "tcp-ao-send-id", true);
 	check_change(AO, AO " tcp-ao-algorithm = hmac-sha1-96", "tcp-ao-algorithm", true);
 	check_change(AO, AO " tcp-ao-options = false", "tcp-ao-options", true);
 	check_change("", "pins = " PIN_A, "check-address, pins", true);
@@ -180,8 +180,82 @@ static void changes_that_do_not(void **state)
 	check_change("", "check-eku = false", "check-eku", false);
 	check_change("min-version = 1.3", "", "min-version", false);
 	check_change("remote-as = 1", "", "remote-as", false);
+	/* connections go from the one key to the other */
+	check_change(AO, AO " tcp-ao-send-id = 1 tcp-ao-recv-id = 1",
+		     "tcp-ao-send-id, tcp-ao-recv-id", false);
+	check_change(AO, "tcp-ao = static tcp-ao-key = y tcp-ao-send-id = 1 tcp-ao-recv-id = 1",
+		     "tcp-ao-key, tcp-ao-send-id, tcp-ao-recv-id", false);
+	check_change(AO, AO " tcp-ao-policy = preferred", "tcp-ao-policy", false);
 	/* nothing of ours to end */
 	check_change("mode = off", "mode = off port = 9000 tcp-md5 = x", "port, tcp-md5", false);
+}
+
+/* What becomes of the neighbors of a chain when its keys change, at day 5 of 2026. */
+static void chains_change(void **state)
+{
+#define ONE   "key one { chain = x secret = a "
+#define TWO   "key two { chain = x secret = b send-id = 2 recv-id = 2 "
+#define LATER "send-from = 2026-01-09 }"
+	static const struct {
+		const char *before, *after;
+		bool is_change, resets;
+	} cases[] = {
+		{ONE "}", ONE "}", false, false},
+		{ONE "}", ONE "} key other { chain = y secret = c }", false, false},
+		{ONE "}", ONE "} " TWO LATER, true, false},
+		{ONE "} " TWO LATER, ONE "}", true, false},
+		{ONE "} " TWO LATER, TWO LATER, true, false},
+		{ONE "}", TWO "}", true, false},
+		{ONE "}", ONE "accept-until = 2026-01-03 }", true, false},
+		{ONE "}", "key renamed { chain = x secret = a }", true, false},
+		{ONE "}", "key one { chain = x secret = other }", true, true},
+		{ONE "}", ONE "algorithm = hmac-sha1-96 }", true, true},
+		{ONE "}", ONE "recv-id = 1 }", true, true},
+		/* the one that is not in use yet */
+		{ONE "} " TWO LATER,
+		 ONE "} key two { chain = x secret = other send-id = 2 recv-id = 2 " LATER, true,
+		 false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_config_ struct config *old = NULL, *new = NULL;
+		static const char neighbors[] =
+			"neighbor 10.0.0.1 { tcp-ao = static tcp-ao-chain = x }"
+			"neighbor 10.0.0.2 {}";
+		char text[600];
+		struct plan *p;
+
+		snprintf(text, sizeof(text), IDENTITY "%s %s", cases[i].before, neighbors);
+		old = load(text);
+		snprintf(text, sizeof(text), IDENTITY "%s %s", cases[i].after, neighbors);
+		new = load(text);
+		assert_int_equal(plan_make(old, new, 1767225600 + 4 * 86400, &p), 0);
+		if ((p->items[0].action == PLAN_CHANGE) != cases[i].is_change ||
+		    p->items[0].resets != cases[i].resets)
+			fail_msg("case %zu: %s, resets %d", i, plan_action_name(p->items[0].action),
+				 p->items[0].resets);
+		assert_string_equal(p->items[0].changed, cases[i].is_change ? "tcp-ao-chain" : "");
+		/* Workers know no secrets: they are told to end the sessions. */
+		assert_true(!p->items[0].resets || p->items[0].rekeys);
+		assert_int_equal(p->items[0].replaces_key, p->items[0].resets);
+		assert_int_equal(p->items[1].action, PLAN_KEEP);
+		plan_free(p);
+	}
+}
+
+/* Whether the key is in use does not matter where something else resets. */
+static void a_key_and_more(void **state)
+{
+	_cleanup_config_ struct config *old = load(IDENTITY "neighbor 10.0.0.1 { " AO " }");
+	_cleanup_config_ struct config *new =
+		load(IDENTITY "neighbor 10.0.0.1 { tcp-ao = static tcp-ao-key = y ttl = 9 }");
+	struct plan *p;
+
+	(void)state;
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
+	assert_true(p->items[0].resets && p->items[0].rekeys && !p->items[0].replaces_key);
+	plan_free(p);
 }
 
 static void a_changed_default_changes_its_neighbors(void **state)
@@ -193,7 +267,7 @@ static void a_changed_default_changes_its_neighbors(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_item(&p->items[0], "10.0.0.1", PLAN_CHANGE);
 	assert_item(&p->items[1], "10.0.0.2", PLAN_KEEP);
 	assert_true(p->items[0].resets);
@@ -213,7 +287,7 @@ static void globals_are_told_apart(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_string_equal(p->needs_restart, "steering, tls-port, inner-port, workers, user, "
 					      "daemon-users, control-socket, bpffs");
 	assert_string_equal(p->globals_changed, "control-group, handshakes-max, handshake-rate, "
@@ -234,7 +308,7 @@ static void a_long_list_of_names_is_cut_between_names(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_string_equal(p->items[0].changed,
 			    "description, mode, role, port, certificate, key, ca, crl, dns-names, "
 			    "check-address, pins, "
@@ -251,7 +325,7 @@ static void values_of_secrets_are_not_named(void **state)
 	struct plan *p;
 
 	(void)state;
-	assert_int_equal(plan_make(old, new, &p), 0);
+	assert_int_equal(plan_make(old, new, 0, &p), 0);
 	assert_string_equal(p->items[0].changed, "tcp-md5");
 	assert_true(p->items[0].rekeys);
 	plan_free(p);
@@ -265,6 +339,8 @@ int main(void)
 		cmocka_unit_test(start_adds_everything),
 		cmocka_unit_test(changes_that_reset),
 		cmocka_unit_test(changes_that_do_not),
+		cmocka_unit_test(chains_change),
+		cmocka_unit_test(a_key_and_more),
 		cmocka_unit_test(a_changed_default_changes_its_neighbors),
 		cmocka_unit_test(globals_are_told_apart),
 		cmocka_unit_test(a_long_list_of_names_is_cut_between_names),

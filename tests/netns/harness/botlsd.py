@@ -48,7 +48,7 @@ class Refused(Exception):
 
 
 class Botlsd:
-    """botlsd with its configuration as data: `options` global, `neighbors` {address: options}.
+    """botlsd with its configuration as data: `options` global, `neighbors` {address: options}, `keys` {name: options}.
 
     Change both as you like and call write_config(), then reload().
     """
@@ -59,6 +59,7 @@ class Botlsd:
         self.config_path = self.folder / "botlsd.conf"
         self.socket = self.folder / "control"
         self.neighbors = {name: dict(o) for name, o in neighbors.items()}
+        self.keys = {}
         self.options = {**CALM, "steering": os.environ.get("BOTLS_STEERING"), "control-socket": self.socket,
                         **options}
         if identity:
@@ -73,8 +74,9 @@ class Botlsd:
 
     def config(self):
         lines = list(option_lines(self.options))
-        for name, options in self.neighbors.items():
-            lines += [f'neighbor "{name}" {{', *option_lines(options, "\t"), "}"]
+        for kind, blocks in (("key", self.keys), ("neighbor", self.neighbors)):
+            for name, options in blocks.items():
+                lines += [f'{kind} "{name}" {{', *option_lines(options, "\t"), "}"]
         return "\n".join(lines) + "\n"
 
     def write_config(self):
