@@ -28,7 +28,7 @@ def calls(pattern, *globs):
 
 
 def test_every_reason_has_its_row():
-    names = re.findall(r'case TLS_REASON_\w+: return "([^"]+)"', (TOP / "lib/tls_reason.c").read_text())
+    names = re.findall(r'case TLS_REASON_\w+: return "([^"]+)"', (TOP / "lib/tls_reason_name.c").read_text())
     advised = re.findall(r'\{"([a-z-]+)",', (TOP / "shim/ctl_advice.c").read_text())
     rows = re.findall(r"(?m)^\| `([a-z-]+)` \|", PAGE.read_text())
     assert len(names) > 20
