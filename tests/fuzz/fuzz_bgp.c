@@ -3,18 +3,11 @@
  * What a neighbor or a daemon can send through a session. Whatever the pieces, the same is seen.
  * The first octet: bit 0 says whether extended messages were agreed, the rest how long pieces are.
  */
+#include "check.h"
 #include "bgp.h"
 #include "util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "not so: %s\n", #condition);                               \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 /* A terminal would show this as it is. */
 static void check_text(const char *text)

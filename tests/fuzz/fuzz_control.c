@@ -7,6 +7,7 @@
  * neighbors are ever opened; every client is answered; no descriptor stays behind; and control
  * still runs and shows its neighbors when the worker has said its last word.
  */
+#include "check.h"
 #include "control_rig.h"
 
 #include "log.h"
@@ -22,15 +23,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			dprintf(real_stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,            \
-				#condition);                                                       \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 #define STEPS_MAX   120
 #define CLIENTS_MAX 8

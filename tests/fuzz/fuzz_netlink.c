@@ -4,6 +4,7 @@
  * played by a second netlink socket, which has answered before it is asked: messages with the
  * sequence number that will be expected, or another one, whole or not.
  */
+#include "check.h"
 #include "rtnl.h"
 #include "rtobject.h"
 #include "util.h"
@@ -16,14 +17,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 #define ANSWERS 8 /* one request after the other */
 

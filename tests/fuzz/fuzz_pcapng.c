@@ -4,6 +4,7 @@
  * records, each after two octets with its length. Whatever they are, what is written is pcapng:
  * whole blocks of the right lengths, with IP packets whose lengths and checksums are right.
  */
+#include "check.h"
 #include "ctl_packets.h"
 #include "util.h"
 
@@ -11,14 +12,6 @@
 #include <errno.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "not so: %s\n", #condition);                               \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 struct seen {
 	unsigned n_blocks, n_packets, n_notes;

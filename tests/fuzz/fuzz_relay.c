@@ -5,6 +5,7 @@
  * order, nothing is asked of a transport after its end, on_end comes once, memory stays bounded,
  * and it comes to rest.
  */
+#include "check.h"
 #include "relay.h"
 #include "util.h"
 
@@ -12,14 +13,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "not so: %s\n", #condition);                               \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 #define TURNS_MAX 300
 

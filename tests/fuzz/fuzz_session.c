@@ -10,6 +10,7 @@
  * text; the host is told of the end once; descriptors are closed by then; and a session that is not
  * up ends by itself.
  */
+#include "check.h"
 #include "certs.h"
 #include "scripted_clock.h"
 #include "session.h"
@@ -23,14 +24,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 #define STEPS_MAX	  400
 #define STREAM_MAX	  65536

@@ -7,6 +7,7 @@
  *	0 data, 1 a record of any type, 2 zeros behind a type, 3 a KeyUpdate, 4 bytes in clear,
  *	5 the rest goes out, 6 something is read, 7 something is written
  */
+#include "check.h"
 #include "tls_wire.h"
 
 #include <fcntl.h>
@@ -16,14 +17,6 @@
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "not so: %s\n", #condition);                               \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 #define STEPS_MAX 60
 #define EMPTY_MAX 32  /* so many in a row are taken */
