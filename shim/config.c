@@ -259,11 +259,11 @@ static int load_neighbors(struct loader *l)
 	l->config->neighbors = calloc(n, sizeof(*l->config->neighbors));
 	if (!l->config->neighbors || !l->neighbor_blocks)
 		return -ENOMEM;
-	l->config->n_neighbors = n;
 	for (size_t i = 0; i < l->blocks.n_items; i++)
 		if (l->blocks.items[i].kind == &config_schema.kinds[KIND_NEIGHBOR])
 			l->neighbor_blocks[at++] = &l->blocks.items[i];
-	for (size_t i = 0; i < n; i++) {
+	l->config->n_neighbors = at;
+	for (size_t i = 0; i < at; i++) {
 		r = load_neighbor(l, l->neighbor_blocks[i], &l->config->neighbors[i]);
 		if (r < 0)
 			return r;

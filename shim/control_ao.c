@@ -29,7 +29,7 @@
 /* It hears of the next key with the next message that we send: a keepalive, for the most. */
 #define LAG_S 60
 /* What was warned of is not a key but a failure. */
-#define FAILED -1
+#define FAILED (-1)
 
 static bool is_followed(const struct control *c, const struct neighbor_config *n)
 {
