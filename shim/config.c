@@ -229,8 +229,8 @@ static void report_shared_ao_keys(struct loader *l, struct neighbor_config *cons
 static int sort_neighbors(struct loader *l)
 {
 	struct config *c = l->config;
-	_cleanup_free_ struct neighbor_config **order = calloc(c->n_neighbors, sizeof(*order));
-	struct neighbor_config *sorted = calloc(c->n_neighbors, sizeof(*sorted));
+	_cleanup_free_ struct neighbor_config **order = calloc(c->n_neighbors + 1, sizeof(*order));
+	struct neighbor_config *sorted = calloc(c->n_neighbors + 1, sizeof(*sorted));
 
 	if (!order || !sorted) {
 		free(sorted);
