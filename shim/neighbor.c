@@ -150,8 +150,7 @@ static void count_handshake(struct link *l)
 	if (has == l->has_handshake)
 		return;
 	l->has_handshake = has;
-	l->neighbor->ops->on_handshakes(l->neighbor->host, session_direction(l->session),
-					has ? 1 : -1);
+	l->neighbor->ops->on_handshakes(l->neighbor->host, l->direction, has ? 1 : -1);
 }
 
 static void remove_link(struct link *l)
@@ -165,7 +164,7 @@ static void remove_link(struct link *l)
 		}
 	}
 	if (l->has_handshake)
-		n->ops->on_handshakes(n->host, session_direction(l->session), -1);
+		n->ops->on_handshakes(n->host, l->direction, -1);
 	n->n_links--;
 	free(l);
 }
@@ -420,6 +419,7 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 		return;
 	}
 	l->neighbor = n;
+	l->direction = direction;
 	p->loop = n->loop;
 	p->ops = &session_ops;
 	p->host = l;

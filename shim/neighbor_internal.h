@@ -13,6 +13,7 @@ struct link {
 	struct link *next;
 	struct neighbor *neighbor;
 	struct session *session;
+	enum session_direction direction;
 	bool has_handshake; /* counted by on_handshakes() */
 	bool was_established, was_verified;
 };

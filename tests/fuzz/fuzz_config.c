@@ -17,7 +17,8 @@ static void check_plan(const struct config *a, const struct config *b)
 		return;
 	for (size_t i = 0; i < p->n_items; i++)
 		/* keys are printed as "<hidden>" */
-		if (p->items[i].action != PLAN_KEEP && !strstr(p->items[i].changed, "tcp-md5"))
+		if (p->items[i].action != PLAN_KEEP && !strstr(p->items[i].changed, "tcp-md5") &&
+		    !strstr(p->items[i].changed, "tcp-ao"))
 			abort();
 	if (p->globals_changed[0] || p->needs_restart[0])
 		abort();

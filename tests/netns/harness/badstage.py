@@ -44,14 +44,17 @@ class BadStage:
         self.a, self.b = lab.pair()
         self.c = lab.router("r3")
         lab.link(self.a, self.c, "eth1", "eth0")
-        self.a.address("eth1", f"{OURS}/32")
         hosts = itertools.islice(ipaddress.ip_network("10.0.0.0/16").hosts(), 1, None)
         self._hosts = [str(next(hosts)) for _ in range(count)]
-        # Behind a gateway: the kernel's table of hosts on links (gc_thresh3) is one for all namespaces.
-        self.a.address("eth1", "10.255.0.1/30")
-        self.c.address("eth0", "10.255.0.2/30")
-        self.a.ns.ip(f"route add 10.0.0.0/16 via 10.255.0.2 src {OURS}")
-        self.c.ns.ip(f"route add {OURS}/32 via 10.255.0.1", *(f"addr add {host}/32 dev eth0" for host in self._hosts))
+        # The kernel's table of hosts on links (gc_thresh3) is one for all namespaces: many stand behind a gateway.
+        length = 16 if count < 500 else 32
+        self.a.address("eth1", f"{OURS}/{length}")
+        self.c.ns.ip(*(f"addr add {host}/{length} dev eth0" for host in self._hosts))
+        if length == 32:
+            self.a.address("eth1", "10.255.0.1/30")
+            self.c.address("eth0", "10.255.0.2/30")
+            self.a.ns.ip(f"route add 10.0.0.0/16 via 10.255.0.2 src {OURS}")
+            self.c.ns.ip(f"route add {OURS}/32 via 10.255.0.1")
         self._free = iter(self._hosts)
         self.options = {"local-address": OURS, "handshake-timeout": 5, "hold-time": 10, **(options or {})}
         self.shim = Botlsd(self.a, {GOOD_B: {}, **{host: dict(self.options) for host in self._hosts}},
