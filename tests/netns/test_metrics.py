@@ -70,6 +70,8 @@ def test_of_sessions(lab, pki):
     before = families(scene.shim_a)
     assert total(before, "botls_sessions") == 0 and value(before, "botls_neighbor_up", neighbor=scene.address_b) == 0
     scene.daemons().wait_up()
+    # A snapshot serves for a second.
+    wait_until(lambda: value(families(scene.shim_a), "botls_sessions", state="up") == 2, 10, "a snapshot with both sessions")
     status, headers, body = get(scene.a.ns)
     assert status == 200 and headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     m = openmetrics.parse(body)
