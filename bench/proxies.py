@@ -26,8 +26,11 @@ def tree(pid):
     pids = [pid]
     for p in pids:
         for task in os.listdir(f"/proc/{p}/task"):
-            with open(f"/proc/{p}/task/{task}/children", encoding="ascii") as f:
-                pids += map(int, f.read().split())
+            try:
+                with open(f"/proc/{p}/task/{task}/children", encoding="ascii") as f:
+                    pids += map(int, f.read().split())
+            except FileNotFoundError:
+                pass  # a thread of stunnel's that has just ended
     return pids
 
 
