@@ -156,7 +156,6 @@ static void failed(struct session *s, enum tls_reason reason, const char *text)
 static void attempt(struct session *s)
 {
 	if (!s->ops->may_handshake(s->host)) {
-		s->is_clear = false; /* by then TLS may be back: on_retry() decides anew */
 		hold(s, WAIT_FOR_SLOT_MS);
 		return;
 	}
@@ -171,9 +170,9 @@ static void on_retry(void *arg)
 {
 	struct session *s = arg;
 
-	/* TLS comes first in every session, whatever happened to the ones before. */
-	if (s->has_tried && may_go_clear(s))
-		s->is_clear = true;
+	/* TLS comes first in every session, whatever happened to the ones before; and it may be
+	 * back since this one began to wait. */
+	s->is_clear = s->config->mode == MODE_TCP_AO || (s->has_tried && may_go_clear(s));
 	attempt(s);
 }
 
@@ -439,7 +438,6 @@ static struct session *new_session(const struct session_params *p, enum session_
 		.direction = direction,
 		.config = p->config,
 		.ctx = p->ctx ? tls_ctx_ref(p->ctx) : NULL,
-		.is_clear = p->config->mode == MODE_TCP_AO,
 		.own = p->own,
 		.peer = p->peer,
 		.own_port = p->own_port,

@@ -411,6 +411,27 @@ static void clear_is_decided_when_it_is_tried(void **state)
 	assert_false(p->last_clear);
 }
 
+/* This neighbor has no TLS to go on with. */
+static void tcp_ao_alone_waits_for_its_turn(void **state)
+{
+	struct play *p = *state;
+	struct session_params sp = params(p);
+	int inner;
+
+	p->config.mode = MODE_TCP_AO;
+	sp.ctx = NULL;
+	p->has_no_slot = true;
+	connection(&p->daemon, &inner);
+	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
+	until(p, session_state(p->session) == SESSION_HELD);
+	p->has_no_slot = false;
+	until(p, p->outer_wanted == 1);
+	assert_true(p->last_clear);
+	connection(&inner, &p->neighbor);
+	session_give_socket(p->session, p->request, inner, NULL);
+	until(p, session_state(p->session) == SESSION_CLEAR);
+}
+
 static void knock(struct play *p)
 {
 	struct session_params sp = params(p);
@@ -552,6 +573,7 @@ int main(void)
 		T(required_never_asks_for_clear),
 		T(preferred_goes_clear),
 		T(clear_is_decided_when_it_is_tried),
+		T(tcp_ao_alone_waits_for_its_turn),
 		T(in_reaches_the_daemon),
 		T(in_passes_a_refusal_on_as_reset),
 		T(a_wrong_as_never_reaches_the_daemon),
