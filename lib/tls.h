@@ -194,8 +194,8 @@ int tls_pin_of_pem(const struct tls_blob *pem, char ret[48], struct errtext *e);
 int tls_sha256(const void *data, size_t len, uint8_t ret[static TLS_SHA256_LEN]);
 int tls_sha256_hex(const void *data, size_t len, char ret[static TLS_SHA256_HEX_LEN]);
 
-/* HKDF-Expand with SHA-256 (RFC 5869, 2.3): `len` bytes, 1 to 8160, to `out`, which may be `key`.
- * 0, or -EIO when the library refuses. */
+/* HKDF-Expand with SHA-256 (RFC 5869, 2.3): `len` bytes, 1 to 8160, to `out`, which may be `key`
+ * when `len` is at most 32. 0, or -EIO: the library refuses, or `info` is longer than 323 bytes. */
 int tls_hkdf_expand(const void *key, size_t key_len, const void *info, size_t info_len, void *out,
 		    size_t len);
 

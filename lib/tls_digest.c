@@ -2,9 +2,8 @@
 #include "tls_internal.h"
 
 #include <errno.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
+#include <openssl/hmac.h>
 
 int tls_sha256(const void *data, size_t len, uint8_t ret[static TLS_SHA256_LEN])
 {
@@ -31,27 +30,40 @@ int tls_sha256_hex(const void *data, size_t len, char ret[static TLS_SHA256_HEX_
 	return 0;
 }
 
+int tls_hkdf(const EVP_MD *hash, const void *key, size_t key_len, const void *info, size_t info_len,
+	     void *out, size_t len)
+{
+	/* T(n - 1), the information, and n */
+	uint8_t block[EVP_MAX_MD_SIZE + TLS_HKDF_INFO_MAX + 1], mac[EVP_MAX_MD_SIZE];
+	size_t mac_len = EVP_MD_get_size(hash), before = 0;
+	uint8_t *from = block + mac_len, *to = out;
+	int r = 0;
+
+	if (info_len > TLS_HKDF_INFO_MAX || len > 255 * mac_len)
+		return -EIO;
+	memcpy(from, info, info_len);
+	for (uint8_t i = 1; len; i++) {
+		size_t part = len < mac_len ? len : mac_len;
+
+		from[info_len] = i;
+		if (!HMAC(hash, key, key_len, from - before, before + info_len + 1, mac, NULL)) {
+			ERR_clear_error();
+			r = -EIO;
+			break;
+		}
+		memcpy(to, mac, part);
+		memcpy(block, mac, mac_len);
+		before = mac_len;
+		to += part;
+		len -= part;
+	}
+	OPENSSL_cleanse(block, sizeof(block));
+	OPENSSL_cleanse(mac, sizeof(mac));
+	return r;
+}
+
 int tls_hkdf_expand(const void *key, size_t key_len, const void *info, size_t info_len, void *out,
 		    size_t len)
 {
-	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_int(OSSL_KDF_PARAM_MODE, &mode),
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_len),
-		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_len),
-		OSSL_PARAM_END,
-	};
-	EVP_KDF *kdf;
-	EVP_KDF_CTX *ctx;
-	int ok;
-
-	ERR_clear_error();
-	kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	ctx = EVP_KDF_CTX_new(kdf);
-	ok = ctx && EVP_KDF_derive(ctx, out, len, params) == 1;
-	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
-	ERR_clear_error();
-	return ok ? 0 : -EIO;
+	return tls_hkdf(EVP_sha256(), key, key_len, info, info_len, out, len);
 }

@@ -109,6 +109,12 @@ struct tls *tls_of_ssl(const SSL *ssl);
 enum tls_want tls_set_closed(struct tls *t);
 void tls_set_system_failure(struct tls *t, int error);
 
+/* tls_digest.c: HKDF-Expand (RFC 5869, 2.3). 0, or -EIO; `info` has at most TLS_HKDF_INFO_MAX
+ * bytes, enough for any HKDF-Expand-Label (RFC 8446, 7.1). */
+#define TLS_HKDF_INFO_MAX (2 + 1 + 255 + 1 + EVP_MAX_MD_SIZE)
+int tls_hkdf(const EVP_MD *hash, const void *key, size_t key_len, const void *info, size_t info_len,
+	     void *out, size_t len);
+
 /* tls_secrets.c */
 void tls_secrets_add(struct tls_secrets **s,
 		     const char *line); /* of a key log; others are ignored */

@@ -14,7 +14,6 @@
 #include "tls_internal.h"
 
 #include <errno.h>
-#include <openssl/hmac.h>
 #include <sys/socket.h>
 
 #define HEADER_LEN     5
@@ -84,11 +83,10 @@ static size_t hash_len(const struct tls_record *r)
 static int expand(const struct tls_record *r, const uint8_t *secret, const char *label,
 		  const uint8_t *context, size_t context_len, uint8_t *out, size_t len)
 {
-	uint8_t block[MAC_MAX + 2 + 1 + 255 + 1 + MAC_MAX + 1], mac[MAC_MAX];
-	size_t label_len = strlen("tls13 ") + strlen(label), mac_len = hash_len(r), before = 0;
-	uint8_t *info = block + mac_len, *end = info;
+	uint8_t info[TLS_HKDF_INFO_MAX], *end = info;
+	size_t label_len = strlen("tls13 ") + strlen(label);
 
-	if (label_len > 255 || context_len > MAC_MAX || len > 255 * mac_len)
+	if (label_len > 255 || context_len > MAC_MAX)
 		return -EIO;
 	*end++ = len >> 8;
 	*end++ = len;
@@ -98,22 +96,7 @@ static int expand(const struct tls_record *r, const uint8_t *secret, const char 
 	if (context_len)
 		memcpy(end, context, context_len);
 	end += context_len;
-	for (uint8_t i = 1; len; i++) {
-		size_t part = len < mac_len ? len : mac_len;
-
-		*end = i;
-		if (!HMAC(r->suite->hash(), secret, mac_len, info - before, end + 1 - info + before,
-			  mac, NULL))
-			return -ENOMEM;
-		memcpy(out, mac, part);
-		memcpy(block, mac, mac_len);
-		before = mac_len;
-		out += part;
-		len -= part;
-	}
-	OPENSSL_cleanse(block, sizeof(block));
-	OPENSSL_cleanse(mac, sizeof(mac));
-	return 0;
+	return tls_hkdf(r->suite->hash(), secret, hash_len(r), info, end - info, out, len);
 }
 
 static int set_keys(const struct tls_record *r, struct direction *d, bool is_out)
