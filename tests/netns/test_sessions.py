@@ -8,6 +8,7 @@ import pytest
 
 from harness.bird import Bird
 from harness.botlsd import Botlsd, TLS_PORT
+from harness.capture import FIN, SYN
 from harness.frr import Frr
 from harness.peering import Peering
 from harness.scene import EVERY, Scene
@@ -103,10 +104,11 @@ def test_multihop(lab, pki, case, family):
 
 @pytest.mark.parametrize("case", [(Bird, Bird), (Bird, Frr), (Frr, Bird)], ids=name)
 def test_ttl_security_of_the_daemons(lab, pki, case):
-    """The daemons' own GTSM, and that of the shim on the wire."""
+    """The daemons' own GTSM, and that of the shim on the wire. A bare ACK or RST is not looked at: for a
+    connection that is over (the loser of a collision) the kernel answers with its own hop limit."""
     scene = Scene(lab, pki, "v4", "v6", options={"ttl-security": 1})
     scene.daemons(*case, ttl_security=True).wait_up()
-    wire = scene.capture.find(port=TLS_PORT)
+    wire = [s for s in scene.capture.find(port=TLS_PORT) if s.length or s.flags & (SYN | FIN)]
     assert wire and {s.ttl for s in wire} == {255}
     scene.assert_private()
 
