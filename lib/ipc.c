@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc.h"
 #include "loop.h"
+#include "sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,33 +69,13 @@ static void gone(struct ipc *c)
 static int send_one(struct ipc *c, const struct ipc_header *header, const void *payload, size_t len,
 		    int fd)
 {
-	struct iovec iov[2] = {{(void *)header, sizeof(*header)}, {(void *)payload, len}};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = len ? 2 : 1};
+	const struct iovec parts[2] = {{(void *)header, sizeof(*header)}, {(void *)payload, len}};
+	ssize_t n = sock_send_fds(c->fd, parts, len ? 2 : 1, &fd, fd >= 0);
 
-	if (fd >= 0) {
-		struct cmsghdr *cmsg;
-
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	for (;;) {
-		if (sendmsg(c->fd, &msg, MSG_NOSIGNAL) >= 0)
-			return 0;
-		if (errno == EINTR)
-			continue;
-		/* ETOOMANYREFS: descriptors in flight are limited; the reader will make room. */
-		return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS ? -EAGAIN
-										    : -EPIPE;
-	}
+	if (n >= 0)
+		return 0;
+	/* ETOOMANYREFS: descriptors in flight are limited; the reader will make room. */
+	return n == -EAGAIN || n == -ENOBUFS || n == -ETOOMANYREFS ? -EAGAIN : -EPIPE;
 }
 
 static int enqueue(struct ipc *c, const struct ipc_header *header, const void *payload, size_t len,
@@ -159,53 +140,17 @@ static void flush_queue(struct ipc *c)
 	io_set(c->io, IO_READ);
 }
 
-/* Keeps the first descriptor and closes all others: none may stay open unseen. Returns how many
- * came. */
-static size_t take_fds(struct msghdr *msg, int *ret_fd)
-{
-	size_t n = 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t in_this = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < in_this; i++, n++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (n == 0)
-				*ret_fd = fd;
-			else
-				close(fd);
-		}
-	}
-	return n;
-}
-
 /* 1: one message was handled; 0: nothing there; -errno: the peer is gone or broke the protocol. */
 static int receive_one(struct ipc *c)
 {
-	struct iovec iov = {c->buffer, sizeof(c->buffer) - 1};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
-	};
 	struct ipc_header header;
 	struct ipc_message m = {.fd = -1};
-	ssize_t n;
+	size_t n_fds = 0;
+	ssize_t n = sock_receive_fds(c->fd, c->buffer, sizeof(c->buffer) - 1, &m.fd, 1, &n_fds);
 
-	n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (take_fds(&msg, &m.fd) > 1 || n < (ssize_t)sizeof(header) ||
-	    msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		return n == -EAGAIN ? 0 : n;
+	if (n < (ssize_t)sizeof(header)) {
 		cleanup_close(&m.fd);
 		return -EPIPE;
 	}

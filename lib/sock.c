@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static int set_int(int fd, int level, int option, int value)
 {
@@ -237,4 +238,78 @@ int sock_listener(const struct addr *at, uint16_t port, int backlog, int *ret_fd
 		return -errno;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+union control {
+	char space[CMSG_SPACE(SOCK_FDS_MAX * sizeof(int))];
+	struct cmsghdr head;
+};
+
+ssize_t sock_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds,
+		      size_t n_fds)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)parts, .msg_iovlen = n_parts};
+	union control control = {};
+	ssize_t n;
+
+	if (n_fds > SOCK_FDS_MAX)
+		return -EINVAL;
+	if (n_fds) {
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fds, n_fds * sizeof(int));
+		msg.msg_control = control.space;
+		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+	}
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* All that came, also what nobody asked for. Returns how many. */
+static size_t take_fds(struct msghdr *msg, int fds[static SOCK_FDS_MAX])
+{
+	size_t n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t in_this = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < in_this && n < SOCK_FDS_MAX; i++, n++)
+			memcpy(&fds[n], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+	}
+	return n;
+}
+
+ssize_t sock_receive_fds(int fd, void *buf, size_t len, int *ret_fds, size_t max, size_t *ret_n)
+{
+	struct iovec part = {buf, len};
+	union control control;
+	struct msghdr msg = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space),
+	};
+	int fds[SOCK_FDS_MAX];
+	size_t n_fds;
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	n_fds = take_fds(&msg, fds);
+	if (n_fds > max || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		for (size_t i = 0; i < n_fds; i++)
+			close(fds[i]);
+		return -EMSGSIZE;
+	}
+	memcpy(ret_fds, fds, n_fds * sizeof(int));
+	*ret_n = n_fds;
+	return n;
 }

@@ -9,6 +9,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+struct iovec;
 
 int sock_set_nonblock_cloexec(int fd);
 int sock_set_nodelay(int fd);
@@ -58,5 +61,16 @@ int sock_get_connection(int fd, struct sock_connection *ret);
  * SO_REUSEADDR, IPv6 without IPv4. The second one also listens. *ret_fd is the caller's. */
 int sock_bound(const struct addr *at, uint16_t port, int *ret_fd);
 int sock_listener(const struct addr *at, uint16_t port, int backlog, int *ret_fd);
+
+/* Descriptors that go with one message over a Unix socket (SCM_RIGHTS). */
+#define SOCK_FDS_MAX 4
+/* sendmsg() that never waits: how many bytes left, or -errno. The descriptors, if any, went with
+ * the first of them, and stay the caller's. */
+ssize_t sock_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds,
+		      size_t n_fds);
+/* recvmsg() that never waits: how many bytes came (0: the end), or -errno; -EMSGSIZE when the
+ * message is longer than `len` or had more than `max` descriptors. Those that came, close-on-exec,
+ * are the caller's; on failure none is left open. */
+ssize_t sock_receive_fds(int fd, void *buf, size_t len, int *ret_fds, size_t max, size_t *ret_n);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The client's end of the control socket: one request, one answer, within CTL_ANSWER_TIMEOUT. */
 #include "ctl.h"
+#include "sock.h"
 
 #include <botls/botls.h>
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 
 static int64_t now_ms(void)
@@ -144,32 +144,16 @@ static int send_all(const struct ctl *c, int fd, const char *data, size_t len, i
 	return 0;
 }
 
-/* As recv(); a descriptor that comes along is kept in *fd_with, unless there is one already. */
+/* As recv(), with -errno; a descriptor that comes along is kept in *fd_with, unless there is one
+ * already. */
 static ssize_t receive(int fd, void *buf, size_t size, int *fd_with)
 {
-	struct iovec iov = {buf, size};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
-	};
-	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-	int came;
+	_cleanup_close_ int came = -1;
+	size_t n_fds = 0;
+	ssize_t n = sock_receive_fds(fd, buf, size, &came, 1, &n_fds);
 
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return n;
-	memcpy(&came, CMSG_DATA(c), sizeof(came));
-	if (*fd_with < 0)
-		*fd_with = came;
-	else
-		close(came);
+	if (n > 0 && *fd_with < 0)
+		*fd_with = TAKE_FD(came);
 	return n;
 }
 
@@ -202,10 +186,10 @@ static int receive_line(const struct ctl *c, int fd, int64_t deadline, char **re
 		n = receive(fd, buf + len, size - len, fd_with);
 		if (n == 0)
 			return -EPIPE;
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n == -EAGAIN)
 			continue;
 		if (n < 0)
-			return -errno;
+			return n;
 		newline = memchr(buf + len, '\n', n);
 		len += n;
 		if (newline) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctlserver.h"
+#include "sock.h"
 
 #include <botls/botls.h>
 #include <errno.h>
@@ -97,26 +98,9 @@ static void client_wait(struct client *c)
 
 static ssize_t send_some(struct client *c)
 {
-	struct iovec iov = {c->out + c->out_done, c->out_len - c->out_done};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
+	const struct iovec part = {c->out + c->out_done, c->out_len - c->out_done};
+	ssize_t n = sock_send_fds(c->fd, &part, 1, &c->out_fd, c->out_fd >= 0);
 
-	if (c->out_fd >= 0) {
-		struct cmsghdr *cmsg;
-
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &c->out_fd, sizeof(c->out_fd));
-	}
-	n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 	if (n >= 0 && c->out_fd >= 0)
 		close(TAKE_FD(c->out_fd));
 	return n;
@@ -128,9 +112,7 @@ static void client_flush(struct client *c)
 	while (c->out_done < c->out_len) {
 		ssize_t n = send_some(c);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
+		if (n == -EAGAIN) {
 			/* The deadline is for the whole answer: it runs from the first wait on. */
 			if (!(io_wanted(c->io) & IO_WRITE))
 				client_wait(c);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <cmocka.h>
 
@@ -329,6 +330,50 @@ static void test_unacked(void **state)
 	close(listener);
 }
 
+static int count_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Two go over; more than were asked for, or a message that is cut, leaves none open. */
+static void test_descriptors(void **state)
+{
+	const struct iovec part = {"abcd", 4};
+	int pair[2], fds[SOCK_FDS_MAX] = {-1, -1, -1, -1}, before;
+	const int sent[3] = {0, 1, 0};
+	size_t n = 0;
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(sock_receive_fds(pair[0], buf, sizeof(buf), fds, 2, &n), -EAGAIN);
+	before = count_fds();
+	assert_int_equal(sock_send_fds(pair[1], &part, 1, sent, 2), 4);
+	assert_int_equal(sock_receive_fds(pair[0], buf, sizeof(buf), fds, 2, &n), 4);
+	assert_memory_equal(buf, "abcd", 4);
+	assert_int_equal(n, 2);
+	assert_int_equal(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(fds[1], F_GETFD), FD_CLOEXEC);
+	close(fds[0]);
+	close(fds[1]);
+
+	assert_int_equal(sock_send_fds(pair[1], &part, 1, sent, 3), 4);
+	assert_int_equal(sock_receive_fds(pair[0], buf, sizeof(buf), fds, 2, &n), -EMSGSIZE);
+	assert_int_equal(sock_send_fds(pair[1], &part, 1, sent, 1), 4);
+	assert_int_equal(sock_receive_fds(pair[0], buf, 3, fds, 2, &n), -EMSGSIZE);
+	assert_int_equal(count_fds(), before);
+
+	assert_int_equal(sock_send_fds(pair[1], &part, 1, sent, SOCK_FDS_MAX + 1), -EINVAL);
+	close(pair[1]);
+	assert_int_equal(sock_receive_fds(pair[0], buf, sizeof(buf), fds, 2, &n), 0);
+	assert_int_equal(sock_send_fds(pair[0], &part, 1, NULL, 0), -EPIPE);
+	close(pair[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,7 +381,7 @@ int main(void)
 		cmocka_unit_test(test_ttl_options),	 cmocka_unit_test(test_min_ttl),
 		cmocka_unit_test(test_tcp_md5),		 cmocka_unit_test(test_tcp_md5_key),
 		cmocka_unit_test(test_error_and_reset),	 cmocka_unit_test(test_unacked),
-		cmocka_unit_test(test_no_wait_on_close),
+		cmocka_unit_test(test_no_wait_on_close), cmocka_unit_test(test_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
