@@ -6,7 +6,7 @@
  * Every call into OpenSSL goes with an empty error queue and is judged by outcome(), the one place
  * where its answers become ours.
  */
-#include "tls_internal.h"
+#include "tls_record.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -288,10 +288,10 @@ static enum tls_want change_record_layer(struct tls *t)
 	tls_secrets_free(TAKE(t->secrets));
 	if (r == 0)
 		SSL_free(TAKE(t->ssl));
-	if (r != -ENOMEM)
+	if (r == 0 || r == -ENOTSUP)
 		return TLS_DONE;
 	t->is_broken = true;
-	tls_set_failure(t, TLS_REASON_MEMORY, "out of memory");
+	tls_set_system_failure(t, -r);
 	return TLS_FAILED;
 }
 
@@ -346,9 +346,14 @@ static enum tls_want set_write_failure(struct tls *t, int error)
 	return TLS_FAILED;
 }
 
+static int send_waiting(struct tls *t)
+{
+	return tls_is_in_kernel(t) ? tls_ktls_flush(t) : tls_out_flush(&t->out, t->fd);
+}
+
 static enum tls_want flush(struct tls *t)
 {
-	int r = tls_out_flush(&t->out, t->fd);
+	int r = send_waiting(t);
 
 	if (r == -EAGAIN)
 		return TLS_WANT_WRITE;
@@ -358,7 +363,7 @@ static enum tls_want flush(struct tls *t)
 /* For alerts and answers to KeyUpdates: what does not leave now goes with the next call. */
 static void try_to_flush(struct tls *t)
 {
-	int r = tls_out_flush(&t->out, t->fd);
+	int r = send_waiting(t);
 
 	if (r < 0 && r != -EAGAIN) {
 		t->is_write_broken = true;
@@ -503,12 +508,12 @@ static enum tls_want ssl_write(struct tls *t, const void *buf, size_t len)
 	return outcome(t, r, errno);
 }
 
-static enum tls_want record_write(struct tls *t, const void *buf, size_t len)
+static enum tls_want result_of_write(struct tls *t, int r)
 {
-	int r = tls_record_write(t, buf, len, &t->written);
-
 	if (r == 0)
 		return TLS_DONE;
+	if (r == -EAGAIN)
+		return TLS_WANT_WRITE;
 	if (r != -ENOMEM)
 		return set_write_failure(t, -r);
 	t->is_broken = true;
@@ -523,7 +528,8 @@ enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_
 	if (!t->is_established || t->is_broken || t->is_write_broken || t->is_closing)
 		return write_refused(t);
 	if (!t->written) {
-		want = t->record ? record_write(t, buf, len) : ssl_write(t, buf, len);
+		want = t->record ? result_of_write(t, tls_record_write(t, buf, len, &t->written))
+				 : ssl_write(t, buf, len);
 		if (want != TLS_DONE)
 			return want;
 	}
@@ -533,6 +539,13 @@ enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_
 		t->written = 0;
 	}
 	return want;
+}
+
+enum tls_want tls_splice_out(struct tls *t, int pipe, size_t len, size_t *ret_n)
+{
+	if (t->is_broken || t->is_write_broken || t->is_closing)
+		return write_refused(t);
+	return result_of_write(t, tls_ktls_splice_out(t, pipe, len, ret_n));
 }
 
 static enum tls_want ssl_shutdown(struct tls *t)
@@ -563,7 +576,13 @@ enum tls_want tls_close_notify(struct tls *t)
 			return want;
 	}
 	t->is_closing = true;
-	return flush(t);
+	want = flush(t);
+	return want == TLS_DONE && tls_has_unsent(t) ? TLS_WANT_WRITE : want;
+}
+
+bool tls_has_unsent(const struct tls *t)
+{
+	return tls_is_in_kernel(t) && tls_ktls_has_unsent(t);
 }
 
 /* TLS 1.2 cannot change its keys, so that only a new session helps. */
@@ -573,19 +592,33 @@ bool tls_is_past_key_limit(const struct tls *t)
 	       (t->records_out >= t->key_update_records || t->records_in >= t->key_update_records);
 }
 
+/* Where the records are, and why. */
+static void describe_records(const struct tls *t, struct tls_info *info)
+{
+	info->is_in_kernel = tls_is_in_kernel(t);
+	if (!t->why_user || !t->is_established)
+		return;
+	snprintf(info->why_user, sizeof(info->why_user), "%s%s%s", t->why_user,
+		 t->why_user_error ? ": " : "",
+		 t->why_user_error ? strerror(t->why_user_error) : "");
+}
+
 void tls_get_info(const struct tls *t, struct tls_info *ret)
 {
+	struct tls_counters n = {};
 	struct tls_info info = {
 		.version = t->is_established ? t->version : "",
 		.cipher = t->is_established ? t->cipher : "",
 		.group = t->is_established ? t->group : "",
-		.records_in = t->records_in,
-		.records_out = t->records_out,
-		.key_updates_sent = t->key_updates_sent,
-		.key_updates_received = t->key_updates_received,
 		.is_past_key_limit = tls_is_past_key_limit(t),
 	};
 
+	tls_add_counters(t, &n);
+	info.records_in = n.records_in;
+	info.records_out = n.records_out;
+	info.key_updates_sent = n.key_updates_sent;
+	info.key_updates_received = n.key_updates_received;
+	describe_records(t, &info);
 	if (t->peer) {
 		snprintf(info.peer_subject, sizeof(info.peer_subject), "%s", t->peer->subject);
 		snprintf(info.peer_issuer, sizeof(info.peer_issuer), "%s", t->peer->issuer);
@@ -614,8 +647,12 @@ int tls_export(struct tls *t, const char *label, const void *context, size_t con
 
 void tls_add_counters(const struct tls *t, struct tls_counters *sum)
 {
-	sum->records_in += t->records_in;
-	sum->records_out += t->records_out;
+	uint64_t in = 0, out = 0;
+
+	if (tls_is_in_kernel(t))
+		tls_ktls_count(t, &in, &out);
+	sum->records_in += t->records_in + in;
+	sum->records_out += t->records_out + out;
 	sum->key_updates_sent += t->key_updates_sent;
 	sum->key_updates_received += t->key_updates_received;
 }

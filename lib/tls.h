@@ -110,6 +110,13 @@ int tls_new(struct tls_ctx *ctx, enum tls_side side, int fd, const struct addr *
 	    struct tls **ret);
 void tls_free(struct tls *t); /* sends nothing, closes nothing */
 
+/* Before the handshake: records of TLS 1.3 shall be the kernel's (lib/ktls.h), from the first one
+ * on, if it can. If not they stay in user space, and struct tls_info says why. */
+void tls_want_kernel(struct tls *t);
+struct ktls_support;
+/* What the kernel can, for all connections of this process whose handshake is not over. */
+void tls_ktls_set_support(const struct ktls_support *s);
+
 /* TLS_DONE when the handshake is finished and the peer is verified, ALPN included; only then the
  * calls below make sense. In TLS 1.3 a client is done before the server has judged it: the refusal
  * comes with tls_read(). */
@@ -138,6 +145,20 @@ bool tls_may_have_more(const struct tls *t);
  * the limit is reached (TLS 1.3). */
 enum tls_want tls_write(struct tls *t, const void *buf, size_t len, size_t *ret_n);
 
+/* A connection in the kernel: its keys' sequence numbers are there too, the socket works on without
+ * a struct tls, and what is said below of splice(2) holds. */
+bool tls_is_in_kernel(const struct tls *t);
+/* Data, and nothing that has to be told before it, is what the socket has next. */
+bool tls_can_splice(const struct tls *t);
+/* Data to a pipe, at most a record; only when tls_can_splice(). -EAGAIN: nothing is there. Anything
+ * else below 1: tls_read() will say what it is. */
+ssize_t tls_splice_in(struct tls *t, int pipe, size_t len);
+/* As tls_write(), of `len` bytes that are in the pipe. Only in the kernel. */
+enum tls_want tls_splice_out(struct tls *t, int pipe, size_t len, size_t *ret_n);
+/* The kernel holds sealed bytes that TCP was not given yet; an end of TCP would drop them.
+ * tls_close_notify() waits for this by itself. */
+bool tls_has_unsent(const struct tls *t);
+
 /* Sends close_notify; reading goes on being possible. TLS_DONE when it has been handed to the
  * socket. A write that waits to be repeated goes out first. */
 enum tls_want tls_close_notify(struct tls *t);
@@ -158,6 +179,8 @@ struct tls_info {
 	char peer_san[256]; /* "IP:192.0.2.2, DNS:r1.example" */
 	char peer_pin[48];  /* base64 of the peer's SPKI SHA-256 */
 	time_t peer_not_after;
+	bool is_in_kernel;  /* its records are */
+	char why_user[160]; /* why they are not, "" unless tls_want_kernel() was called */
 	uint64_t records_in, records_out; /* since the beginning, handshake included */
 	uint64_t key_updates_sent, key_updates_received;
 	/* TLS 1.2 only, which has no KeyUpdate: more records than tls_set_key_update_records() says

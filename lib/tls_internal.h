@@ -4,7 +4,10 @@
  *
  *	tls.c		struct tls, a connection
  *	tls_ctx.c	struct tls_ctx, what connections have in common
- *	tls_record.c	TLS 1.3 after the handshake, without an SSL
+ *	tls_record.c	TLS 1.3 after the handshake, without an SSL (with tls_record.h)
+ *	tls_ktls.c	the same in the kernel
+ *	tls_keys.c	the keys for both
+ *	tls_message.c	records that are no data, for both
  *	tls_secrets.c	what it needs from the handshake for that
  *	tls_out.c	bytes on their way to the socket
  *	tls_alpn.c	the application protocol, on both sides
@@ -76,11 +79,14 @@ struct tls {
 	struct tls_record *record;	      /* NULL before, and with TLS 1.2 */
 	struct tls_secrets *secrets;	      /* during the handshake */
 	const char *version, *cipher, *group; /* once it is finished; static texts */
+	const char *why_user; /* records are not in the kernel; NULL: nobody asked */
+	int why_user_error;   /* errno of that, or 0 */
 	int fd;
 	enum tls_side side;
 	struct addr address;
 	struct tls_peer *peer; /* NULL until its certificate was seen */
 
+	bool wants_kernel; /* for its records, if it is TLS 1.3 and the kernel can */
 	bool is_established;
 	bool first_bytes_seen;
 	bool has_read;	      /* application data came: the peer had accepted us */
@@ -131,6 +137,8 @@ bool tls_record_may_have_more(const struct tls_record *r);
 /* Seals and sends; what the socket does not take is in t->out. 0 or -errno. */
 int tls_record_write(struct tls *t, const uint8_t *data, size_t len, size_t *ret_n);
 void tls_record_close_notify(struct tls *t);
+
+/* tls_keys.c */
 int tls_record_export(struct tls_record *r, const char *label, const void *context,
 		      size_t context_len, void *out, size_t len);
 

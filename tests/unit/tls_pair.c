@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls_pair.h"
+#include "ktls.h"
+#include "sock.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 #include <openssl/err.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #define ROUNDS_MAX 200
 
 struct pki pki;
+bool pair_in_kernel;
 
 int pki_setup(void **state)
 {
@@ -54,14 +59,48 @@ struct addr address(const char *text)
 	return a;
 }
 
+bool pair_can_be_in_kernel(void)
+{
+	struct ktls_support support;
+
+	ktls_probe(&support);
+	tls_ktls_set_support(&support);
+	if (!support.ciphers)
+		print_message("[  SKIPPED ] records in the kernel: %s\n", support.why_not);
+	return support.ciphers;
+}
+
+static void connect_tcp(int ret[2])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(a);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+	ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(ret[0], (struct sockaddr *)&a, len), 0);
+	ret[1] = accept(listener, NULL, NULL);
+	close(listener);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sock_set_nonblock_cloexec(ret[i]), 0);
+		assert_int_equal(sock_set_nodelay(ret[i]), 0);
+	}
+}
+
 void pair_open(struct pair *p, const struct tls_params *client, const struct tls_params *server)
 {
 	const struct tls_params *params[2] = {[TLS_CLIENT] = client, [TLS_SERVER] = server};
 	const char *const peer[2] = {[TLS_CLIENT] = SERVER_ADDRESS, [TLS_SERVER] = CLIENT_ADDRESS};
 
 	*p = (struct pair){.raw_alert_sent = {-1, -1}, .raw_alert_received = {-1, -1}};
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd),
-			 0);
+	if (pair_in_kernel)
+		connect_tcp(p->fd);
+	else
+		assert_int_equal(
+			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd),
+			0);
 	for (int side = 0; side < 2; side++) {
 		struct addr a = address(peer[side]);
 		struct errtext e = {};
@@ -73,6 +112,8 @@ void pair_open(struct pair *p, const struct tls_params *client, const struct tls
 			fail_msg("tls_ctx_new: %s", e.text);
 		assert_int_equal(tls_new(ctx, side, p->fd[side], &a, &p->t[side]), 0);
 		tls_ctx_unref(ctx);
+		if (pair_in_kernel)
+			tls_want_kernel(p->t[side]);
 	}
 }
 

@@ -23,6 +23,11 @@ int pki_teardown(void **state);
 struct tls_params good_params(const struct cert *own);
 struct addr address(const char *text);
 
+/* Ends that are a struct tls and have TLS 1.3 have their records in the kernel, over TCP. */
+extern bool pair_in_kernel;
+/* Tries it; false when this kernel cannot, which is then said. */
+bool pair_can_be_in_kernel(void);
+
 struct pair {
 	int fd[2]; /* by enum tls_side; non-blocking */
 	struct tls *t[2];
