@@ -43,14 +43,21 @@ int ipc_pair(int ret_fds[2])
 		       : 0;
 }
 
+/* There may be a key in it. */
+static void free_queued(struct queued *q)
+{
+	cleanup_close(&q->fd);
+	explicit_bzero(q->payload, q->len);
+	free(q);
+}
+
 static void drop_queue(struct ipc *c)
 {
 	while (c->head) {
 		struct queued *q = c->head;
 
 		c->head = q->next;
-		cleanup_close(&q->fd);
-		free(q);
+		free_queued(q);
 	}
 	c->tail = &c->head;
 	c->queued_bytes = 0;
@@ -134,8 +141,7 @@ static void flush_queue(struct ipc *c)
 		if (!c->head)
 			c->tail = &c->head;
 		c->queued_bytes -= q->len;
-		cleanup_close(&q->fd);
-		free(q);
+		free_queued(q);
 	}
 	io_set(c->io, IO_READ);
 }

@@ -179,6 +179,25 @@ size_t sock_unacked(int fd)
 	return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? n : 0;
 }
 
+/* What Debian 12's netinet/tcp.h does not know of struct tcp_info. */
+struct longer_tcp_info {
+	struct tcp_info known;
+	uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+};
+_Static_assert(offsetof(struct longer_tcp_info, bytes_acked) == 120, "kernel's layout");
+
+int sock_get_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received)
+{
+	struct longer_tcp_info info = {};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	*ret_acked = info.bytes_acked;
+	*ret_received = info.bytes_received;
+	return 0;
+}
+
 int sock_get_connection(int fd, struct sock_connection *ret)
 {
 	struct sock_connection c = {};

@@ -46,6 +46,10 @@ int sock_error(int fd);
  * the connection is gone. */
 size_t sock_unacked(int fd);
 
+/* Bytes of the stream that the other end's TCP has acknowledged, and that have come from it, since
+ * the connection began (the SYN of who connected counts as one). */
+int sock_get_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received);
+
 /* What the kernel says about a connection. -ENOTCONN: there is none. */
 struct sock_connection {
 	struct addr local, peer;

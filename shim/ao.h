@@ -16,9 +16,22 @@
 
 #include "config.h"
 
+/* From the first SYN on. */
 static inline bool ao_is_wanted(const struct neighbor_config *n)
 {
-	return n->mode != MODE_OFF && n->ao.mode != AO_OFF;
+	return n->mode != MODE_OFF && n->ao.mode != AO_OFF && n->ao.mode != AO_CAPABILITY;
+}
+
+/* Its connections begin without, and may get it when both OPENs have passed (capability.h). */
+static inline bool ao_is_capability(const struct neighbor_config *n)
+{
+	return neighbor_has_tls(n) && n->ao.mode == AO_CAPABILITY;
+}
+
+/* Sooner or later, on whatever connection. */
+static inline bool ao_may_be(const struct neighbor_config *n)
+{
+	return ao_is_wanted(n) || ao_is_capability(n);
 }
 
 /* Its connections go from key to key as ao_follow() says. */

@@ -90,6 +90,15 @@ static bool report_neighbor(const struct neighbor_config *n, bool kernel_has_ao,
 	const char *refusal = ao_refusal(n, kernel_has_ao);
 	struct keychain c = ao_chain(n);
 
+	if (ao_is_capability(n) && !kernel_has_ao)
+		say(report->warning, report->arg, n->origin,
+		    "neighbor %s: tcp-ao = capability: this kernel has no TCP-AO, so it is not "
+		    "announced, and sessions go over TLS without it: boot one that has it "
+		    "(" TCP_AO_KERNEL ")",
+		    n->name);
+	if (!ao_is_wanted(n))
+		return false;
+
 	if (refusal) {
 		say(report->problem, report->arg, n->origin, "neighbor %s: %s", n->name, refusal);
 		return true;
@@ -129,7 +138,7 @@ int ao_report(const struct config *config, const struct config *in_force, bool k
 	for (size_t i = 0; i < config->n_neighbors; i++) {
 		const struct neighbor_config *n = &config->neighbors[i];
 
-		if (ao_is_wanted(n) && report_neighbor(n, kernel_has_ao, now, report))
+		if (report_neighbor(n, kernel_has_ao, now, report))
 			bad += !was_problem(in_force, n->name, kernel_has_ao, now);
 	}
 	ao_warn_expiry(config, now, report->warning, report->arg);

@@ -59,11 +59,20 @@ static bool check_params(const struct params *p)
 	return true;
 }
 
+static bool has_marker(const uint8_t *message)
+{
+	for (size_t i = 0; i < LENGTH_AT; i++)
+		if (message[i] != 255)
+			return false;
+	return true;
+}
+
 static int find_params(uint8_t *open, size_t len, struct params *ret)
 {
 	struct params p = {.first = open + PARAMS_AT + 1, .octets = 1};
 
-	if (len <= PARAMS_AT || len > BGP_OPEN_MAX || open[BGP_HEADER_LEN - 1] != TYPE_OPEN ||
+	if (len <= PARAMS_AT || len > BGP_OPEN_MAX || !has_marker(open) ||
+	    open[BGP_HEADER_LEN - 1] != TYPE_OPEN ||
 	    number(open + LENGTH_AT, 2) != len)
 		return -EBADMSG;
 	p.len = open[PARAMS_AT];

@@ -117,6 +117,7 @@ static void derive_ao(struct neighbor_config *n, const struct conf_block *b,
 	static const char *const how[] = {"tcp-ao-algorithm", "tcp-ao-options"};
 	static const char *const policy[] = {"tcp-ao-policy"};
 	static const char *const rekey[] = {"tcp-ao-rekey"};
+	static const char *const code[] = {"tcp-ao-capability-code"};
 	static const struct conf_context no_files;
 	bool has_chain;
 
@@ -127,10 +128,12 @@ static void derive_ao(struct neighbor_config *n, const struct conf_block *b,
 	has_chain = n->ao.chain_name;
 	if (n->ao.mode != AO_STATIC)
 		conf_clear(config_option("tcp-ao-key"), n);
-	if (n->ao.mode == AO_OFF)
+	if (n->ao.mode == AO_OFF || n->ao.mode == AO_CAPABILITY)
 		set_initial(n, policy, ARRAY_SIZE(policy));
-	if (n->ao.mode != AO_EXPORTER)
+	if (n->ao.mode != AO_EXPORTER && n->ao.mode != AO_CAPABILITY)
 		set_initial(n, rekey, ARRAY_SIZE(rekey));
+	if (n->ao.mode != AO_CAPABILITY)
+		set_initial(n, code, ARRAY_SIZE(code));
 	if (n->ao.mode != AO_STATIC || has_chain)
 		set_initial(n, ids, ARRAY_SIZE(ids));
 	if (n->ao.mode == AO_OFF || has_chain)
@@ -212,7 +215,9 @@ static void report_shared_ao_keys(struct loader *l, struct neighbor_config *cons
 		const struct conf_block *b = l->neighbor_blocks[sorted[i] - l->config->neighbors];
 		const struct neighbor_config *other;
 
-		if (sorted[i]->ao.mode == AO_OFF || sorted[i]->mode == MODE_OFF)
+		/* With capability there is none but on the connection itself. */
+		if (sorted[i]->ao.mode == AO_OFF || sorted[i]->ao.mode == AO_CAPABILITY ||
+		    sorted[i]->mode == MODE_OFF)
 			continue;
 		other = config_find_covered(list, n, i);
 		/* The same address twice has been complained about. */

@@ -20,7 +20,7 @@
 enum neighbor_mode { MODE_REQUIRED, MODE_PREFERRED, MODE_OFF, MODE_TCP_AO };
 enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
-enum ao_mode { AO_OFF, AO_STATIC, AO_EXPORTER };
+enum ao_mode { AO_OFF, AO_STATIC, AO_EXPORTER, AO_CAPABILITY };
 enum ao_policy { AO_REQUIRED, AO_PREFERRED };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
@@ -51,7 +51,9 @@ struct ao_config {
 	const struct keychain *chain; /* of struct config */
 	struct keychain_key own;      /* its secret is NULL with a chain; with exporter it covers no
 					 options unless told, as the draft has it */
-	unsigned rekey; /* exporter: seconds from key to key, 0 or 10..604800, default a day */
+	unsigned rekey; /* exporter, capability: seconds from key to key, 0 or 10..604800, default a
+			   day */
+	uint8_t capability_code; /* capability: 239..254 (RFC 8810), default 247 */
 };
 
 struct neighbor_config {

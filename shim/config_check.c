@@ -150,19 +150,35 @@ static void check_transport(const struct neighbor_config *n, const struct conf_b
 	}
 }
 
-static void check_ao_exporter(const struct neighbor_config *n, const struct conf_block *b,
-			      struct conf_problems *p)
+/* Keys that follow from TLS. */
+static void check_ao_fixed(const struct neighbor_config *n, const struct conf_block *b,
+			   struct conf_problems *p)
 {
 	static const char *const fixed[] = {"tcp-ao-chain", "tcp-ao-key", "tcp-ao-key-file",
 					    "tcp-ao-send-id", "tcp-ao-recv-id"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (conf_has(b, fixed[i]))
-			conf_problem(
-				p, conf_place_of(b, fixed[i]),
-				"%s: with tcp-ao = exporter the keys and their ids follow from "
-				"TLS: remove it, or set tcp-ao = static",
-				fixed[i]);
+			conf_problem(p, conf_place_of(b, fixed[i]),
+				     "%s: with tcp-ao = %s the keys and their ids follow from "
+				     "TLS: remove it, or set tcp-ao = static",
+				     fixed[i], ao_mode_name(n->ao.mode));
+}
+
+static void check_ao_capability(const struct neighbor_config *n, const struct conf_block *b,
+				struct conf_problems *p)
+{
+	check_ao_fixed(n, b, p);
+	if (conf_has(b, "tcp-ao-policy"))
+		conf_problem(p, conf_place_of(b, "tcp-ao-policy"),
+			     "tcp-ao-policy: with tcp-ao = capability a session begins without "
+			     "TCP-AO, and goes on so where it cannot be had: remove it");
+}
+
+static void check_ao_exporter(const struct neighbor_config *n, const struct conf_block *b,
+			      struct conf_problems *p)
+{
+	check_ao_fixed(n, b, p);
 	if (n->ao.own.algorithm == TCP_AO_HMAC_SHA256_96)
 		conf_problem(p,
 			     conf_place_of(b, conf_has(b, "tcp-ao-algorithm") ? "tcp-ao-algorithm"
@@ -231,13 +247,15 @@ static void check_ao(const struct neighbor_config *n, const struct conf_block *b
 			     "neighbor %s: tcp-ao and tcp-md5 exclude each other (RFC 5925, 1): "
 			     "remove tcp-md5, or set tcp-ao = off",
 			     n->name);
-	if (n->mode == MODE_PREFERRED)
+	if (n->mode == MODE_PREFERRED && n->ao.mode != AO_CAPABILITY)
 		conf_problem(p, conf_place_of(b, conf_has(b, "tcp-ao") ? "tcp-ao" : "mode"),
 			     "neighbor %s: in clear text the BGP daemon is reached without tcp-ao: "
 			     "set mode = required, or tcp-ao = off",
 			     n->name);
 	if (n->ao.mode == AO_EXPORTER)
 		check_ao_exporter(n, b, p);
+	else if (n->ao.mode == AO_CAPABILITY)
+		check_ao_capability(n, b, p);
 	else
 		check_ao_keys(n, b, globals, p);
 }

@@ -18,9 +18,11 @@ static bool counts(const struct conf_option *o, const struct neighbor_config *n)
 	if (strncmp(o->name, "tcp-ao-", 7) != 0)
 		return true;
 	if (!strcmp(o->name, "tcp-ao-policy"))
-		return n->ao.mode != AO_OFF;
+		return n->ao.mode != AO_OFF && n->ao.mode != AO_CAPABILITY;
 	if (!strcmp(o->name, "tcp-ao-rekey"))
-		return n->ao.mode == AO_EXPORTER;
+		return n->ao.mode == AO_EXPORTER || n->ao.mode == AO_CAPABILITY;
+	if (!strcmp(o->name, "tcp-ao-capability-code"))
+		return n->ao.mode == AO_CAPABILITY;
 	if (!strcmp(o->name, "tcp-ao-algorithm") || !strcmp(o->name, "tcp-ao-options"))
 		return n->ao.mode != AO_OFF && !n->ao.chain_name;
 	if (!strcmp(o->name, "tcp-ao-chain"))

@@ -13,7 +13,10 @@ static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
 static const char *const ao_mode_names[] = {
-	[AO_OFF] = "off", [AO_STATIC] = "static", [AO_EXPORTER] = "exporter"};
+	[AO_OFF] = "off",
+	[AO_STATIC] = "static",
+	[AO_EXPORTER] = "exporter",
+	[AO_CAPABILITY] = "capability"};
 static const char *const ao_policy_names[] = {
 	[AO_REQUIRED] = "required", [AO_PREFERRED] = "preferred"};
 static const char *const ao_algorithm_names[] = {
@@ -140,6 +143,9 @@ static const struct conf_option options[] = {
 	 .help = "whether TCP-AO covers the other TCP options"},
 	{"tcp-ao-rekey", CONF_SECONDS, BOTH(ao.rekey), RANGE(10, 604800), .zero = true,
 	 .initial = "86400", .help = "how long a key that follows from TLS is used; 0: all along"},
+	{"tcp-ao-capability-code", CONF_NUMBER, BOTH(ao.capability_code), RANGE(239, 254),
+	 .effect = EFFECT_RESET, .initial = "247",
+	 .help = "BGP capability by which tcp-ao = capability is agreed upon"},
 	{"inner-tcp-md5", CONF_SECRET, NEIGHBOR(inner_tcp_md5), LENGTH(MD5_KEY_MAX),
 	 .effect = EFFECT_RESET, .help = "TCP-MD5 key of the daemon's own configuration"},
 	{"inner-tcp-md5-file", CONF_SECRET_FILE, NEIGHBOR(inner_tcp_md5), PATH_LENGTH,

@@ -100,7 +100,7 @@ static void fill_neighbor(struct control *c, size_t i, struct botls_metrics_neig
 		.clear_sessions =
 			p->allow_clear ? steering_clear_count(c->steering, &n->address) : 0,
 		.is_off = n->mode == MODE_OFF,
-		.has_ao = ao_is_wanted(n),
+		.has_ao = ao_may_be(n),
 	};
 	snprintf(o->name, sizeof(o->name), "%s", n->name);
 	text_copy(o->description, sizeof(o->description), n->description ? n->description : "");

@@ -333,7 +333,7 @@ static int set_config(struct jv *o, const struct neighbor_config *c)
 	r |= jv_set_uint(o, "tls_port", c->tls_port);
 	if (c->remote_as)
 		r |= jv_set_uint(o, "remote_as", c->remote_as);
-	if (ao_is_wanted(c))
+	if (ao_may_be(c))
 		r |= jv_set(o, "tcp_ao", ao_config_json(c));
 	return r;
 }

@@ -552,7 +552,7 @@ void session_get_info(struct session *s, struct session_info *ret)
 		.out = &s->out,
 	};
 	outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
-	ret->has_ao = s->config && ao_is_wanted(s->config) && fd >= 0 &&
+	ret->has_ao = s->config && ao_may_be(s->config) && fd >= 0 &&
 		      tcp_ao_get_status(fd, &ret->ao) == 0;
 	if (s->ao) {
 		ret->has_derived_ao = ao_exporter_is_derived(s->ao);

@@ -55,7 +55,7 @@ static void add_tls(const struct session *s, const struct tls *tls, uint64_t *ro
 /* The kernel forgets its counters with the connection: what was seen last stays true. */
 static void add_ao(struct session *s, int fd, uint64_t *row)
 {
-	if (s->config && ao_is_wanted(s->config) && fd >= 0) {
+	if (s->config && ao_may_be(s->config) && fd >= 0) {
 		if (!s->ao_seen)
 			s->ao_seen = calloc(1, sizeof(*s->ao_seen));
 		if (s->ao_seen)

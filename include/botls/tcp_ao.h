@@ -14,6 +14,7 @@
 #define KERNEL_TCP_AO_DEL_KEY  39
 #define KERNEL_TCP_AO_INFO     40
 #define KERNEL_TCP_AO_GET_KEYS 41
+#define KERNEL_TCP_AO_REPAIR   42
 
 #define KERNEL_TCP_AO_KEY_MAX 80
 #define KERNEL_TCP_AO_EXCLUDE_OPT                                                                  \
@@ -63,6 +64,13 @@ struct kernel_tcp_ao_get {
 	uint8_t sndid, rcvid, prefix, maclen, keyflags, keylen;
 	int32_t ifindex;
 	uint64_t pkt_good, pkt_bad;
+} __attribute__((aligned(8)));
+
+/* Of a socket in TCP_REPAIR: what the keys of its connection are derived from, and how often its
+ * sequence numbers have gone round. */
+struct kernel_tcp_ao_repair {
+	uint32_t snt_isn, rcv_isn; /* network byte order */
+	uint32_t snd_sne, rcv_sne;
 } __attribute__((aligned(8)));
 
 #endif

@@ -178,11 +178,13 @@ static void malformed(void **state)
 		OPEN("\x00"),
 		OPEN("\x00"),
 		OPEN("\x00"),
+		OPEN("\x00"),
 	};
 	size_t n = ARRAY_SIZE(all), len;
 	uint8_t value[8];
 
 	(void)state;
+	all[n - 5].data[15] = 0;  /* its marker */
 	all[n - 1].data[18] = 4;  /* no OPEN */
 	all[n - 2].data[17]++;	  /* another length */
 	all[n - 3].len = 28;	  /* cut off */
