@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay.h"
+#include "relay_splice.h"
 #include "sock.h"
 
 #include <errno.h>
@@ -16,6 +17,8 @@ struct direction {
 	bool is_gathering; /* goes on after RELAY_GATHER_MS */
 	uint8_t pieces;	   /* small ones that came in a row */
 	uint64_t piece_ms; /* when the last one did */
+	bool is_bulk;	   /* the last read brought much: the next one splices, if it may */
+	bool is_spliced;   /* what was read is in the pipe as well */
 	bool has_ended;	   /* the source has, there is nothing more to read */
 	bool is_done;	   /* nothing more will be written, the end was passed on or cannot be */
 	uint8_t *held;	   /* what the sink has not taken yet; NULL: nothing */
@@ -43,6 +46,7 @@ struct relay {
 	uint64_t progress_ms, ending_ms, poll_ms;
 	struct relay_end end;
 	bool has_end;	  /* end.first and .how are set */
+	bool may_splice;  /* relay_allow_splice() */
 	bool is_closing;  /* relay_close() */
 	bool is_over;	  /* both transports are gone */
 	bool tell_end;	  /* on_end is due */
@@ -151,9 +155,13 @@ static bool deliver(struct relay *r, struct direction *d, const uint8_t *data, s
 	while (done < len && result == IO_OK) {
 		size_t n = 0;
 
-		result = to->ops->write(to, data + done, len - done, &n);
+		result = d->is_spliced ? relay_splice_write(to, len - done, &n)
+				       : to->ops->write(to, data + done, len - done, &n);
 		done += n;
 	}
+	if (d->is_spliced && done < len)
+		relay_splice_drop(); /* `data` has it, too */
+	d->is_spliced = false;
 	d->written += done;
 	if (done)
 		d->blocked_since = 0;
@@ -201,10 +209,13 @@ static void source_ended(struct relay *r, struct direction *d, enum transport_re
 static size_t fill(struct relay *r, struct direction *d)
 {
 	struct transport *from = r->ends[d->from].transport;
+	const struct transport *to = r->ends[other(d->from)].transport;
 	enum transport_result result = IO_OK;
 	size_t have = 0;
 
-	while (have < sizeof(transit) && result == IO_OK) {
+	if (r->may_splice && d->is_bulk && !r->is_closing && relay_splice_can(from, to))
+		have = relay_splice_read(from, transit, sizeof(transit), &result, &d->is_spliced);
+	while (!d->is_spliced && have < sizeof(transit) && result == IO_OK) {
 		size_t n = 0;
 
 		result = from->ops->read(from, transit + have, sizeof(transit) - have, &n);
@@ -213,6 +224,8 @@ static size_t fill(struct relay *r, struct direction *d)
 			result = IO_WANT_READ;
 	}
 	d->read += have;
+	if (have)
+		d->is_bulk = have >= RELAY_PIECE;
 
 	switch (result) {
 	case IO_OK: d->want_in = 0; break;
@@ -271,6 +284,8 @@ static bool move(struct relay *r, struct direction *d, size_t *budget)
 	if (n && forwards) {
 		if (r->callbacks.on_bytes)
 			r->callbacks.on_bytes(r->arg, d->from, transit, n);
+		if (r->is_over)
+			relay_splice_drop();
 		if (r->is_over || !deliver(r, d, transit, n))
 			return false;
 	}
@@ -561,6 +576,11 @@ void relay_free(struct relay *r)
 		r->free_later = true;
 	else
 		destroy(r);
+}
+
+void relay_allow_splice(struct relay *r)
+{
+	r->may_splice = true;
 }
 
 struct transport *relay_transport(const struct relay *r, enum relay_side side)

@@ -85,6 +85,9 @@ int relay_new(struct loop *loop, struct transport *inner, struct transport *oute
  * then gets RST. -ENOMEM: nothing was done, relay_abort() is left. */
 int relay_close(struct relay *r);
 
+/* From now on much may pass inside of the kernel (relay_splice.h), where both transports can. */
+void relay_allow_splice(struct relay *r);
+
 /* RST to both at once; on_end will not be called. *ret_end, if not NULL, says how it stood. */
 void relay_abort(struct relay *r, struct relay_end *ret_end);
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum transport_result {
 	IO_OK,	      /* *ret_n bytes moved, more than 0 */
@@ -34,6 +35,16 @@ struct transport_ops {
 	 * IO_WANT_READ.
 	 */
 	bool (*may_have_more)(const struct transport *t);
+	/* As the source or as the sink, the next two would work now. NULL: never. */
+	bool (*can_splice)(const struct transport *t, bool is_source);
+	/* Bytes to a pipe, without waiting. -EAGAIN: nothing is there (or the pipe is full);
+	 * anything else below 1: read() will say what it is. */
+	ssize_t (*splice_in)(struct transport *t, int pipe, size_t len);
+	/* As write(), of bytes that are in the pipe. */
+	enum transport_result (*splice_out)(struct transport *t, int pipe, size_t len,
+					    size_t *ret_n);
+	/* Bytes were written that TCP was not given yet. NULL: never. */
+	bool (*has_unsent)(const struct transport *t);
 	/* Why IO_RESET was returned, in words; valid until the next call. */
 	const char *(*error)(const struct transport *t);
 	void (*free)(struct transport *t); /* closes the descriptor */

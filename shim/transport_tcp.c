@@ -4,6 +4,7 @@
 #include "sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 struct tcp_transport {
@@ -70,6 +71,38 @@ static bool tcp_may_have_more(const struct transport *base)
 	return !((const struct tcp_transport *)base)->is_drained;
 }
 
+static bool tcp_can_splice(const struct transport *base, bool is_source)
+{
+	(void)base;
+	(void)is_source;
+	return true;
+}
+
+static ssize_t tcp_splice_in(struct transport *base, int pipe, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = splice(base->fd, NULL, pipe, NULL, len, SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static enum transport_result tcp_splice_out(struct transport *base, int pipe, size_t len,
+					    size_t *ret_n)
+{
+	struct tcp_transport *t = (struct tcp_transport *)base;
+	ssize_t n;
+
+	do
+		n = splice(pipe, NULL, base->fd, NULL, len, SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return result_of_errno(t, IO_WANT_WRITE);
+	*ret_n = n;
+	return n ? IO_OK : IO_RESET;
+}
+
 static const char *tcp_error(const struct transport *base)
 {
 	return strerror(((const struct tcp_transport *)base)->error);
@@ -87,6 +120,9 @@ static const struct transport_ops tcp_ops = {
 	.shutdown = tcp_shutdown,
 	.has_pending = tcp_has_pending,
 	.may_have_more = tcp_may_have_more,
+	.can_splice = tcp_can_splice,
+	.splice_in = tcp_splice_in,
+	.splice_out = tcp_splice_out,
 	.error = tcp_error,
 	.free = tcp_free,
 };
@@ -111,5 +147,7 @@ void transport_set_reset(struct transport *t)
 
 size_t transport_unacked(const struct transport *t)
 {
-	return sock_unacked(t->fd);
+	size_t n = sock_unacked(t->fd);
+
+	return n || !t->ops->has_unsent ? n : t->ops->has_unsent(t);
 }

@@ -65,6 +65,27 @@ static bool tls_transport_may_have_more(const struct transport *base)
 	return tls_may_have_more(tls_of(base));
 }
 
+static bool tls_transport_can_splice(const struct transport *base, bool is_source)
+{
+	return is_source ? tls_can_splice(tls_of(base)) : tls_is_in_kernel(tls_of(base));
+}
+
+static ssize_t tls_transport_splice_in(struct transport *base, int pipe, size_t len)
+{
+	return tls_splice_in(tls_of(base), pipe, len);
+}
+
+static enum transport_result tls_transport_splice_out(struct transport *base, int pipe, size_t len,
+						      size_t *ret_n)
+{
+	return result_of(tls_splice_out(tls_of(base), pipe, len, ret_n));
+}
+
+static bool tls_transport_has_unsent(const struct transport *base)
+{
+	return tls_has_unsent(tls_of(base));
+}
+
 static const char *tls_transport_error(const struct transport *base)
 {
 	const struct tls_transport *t = (const struct tls_transport *)base;
@@ -89,6 +110,10 @@ static const struct transport_ops tls_ops = {
 	.shutdown = tls_transport_shutdown,
 	.has_pending = tls_transport_has_pending,
 	.may_have_more = tls_transport_may_have_more,
+	.can_splice = tls_transport_can_splice,
+	.splice_in = tls_transport_splice_in,
+	.splice_out = tls_transport_splice_out,
+	.has_unsent = tls_transport_has_unsent,
 	.error = tls_transport_error,
 	.free = tls_transport_free,
 };

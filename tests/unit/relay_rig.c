@@ -138,6 +138,10 @@ static void on_bytes(void *arg, enum relay_side from, const void *data, size_t l
 
 	(void)data;
 	rig->tapped[from] += len;
+	if (rig->on_bytes_skips) {
+		rig->on_bytes_skips--;
+		return;
+	}
 	switch (rig->on_bytes_does) {
 	case NOTHING: break;
 	case FREE: relay_free(TAKE(rig->relay)); break;
@@ -184,6 +188,8 @@ const struct relay_callbacks short_callbacks = {
 	.limits = &short_limits,
 };
 
+bool rig_splices;
+
 void rig_open(struct rig *rig, const struct relay_callbacks *cb, int buffers)
 {
 	int inner[2], outer[2];
@@ -198,6 +204,8 @@ void rig_open(struct rig *rig, const struct relay_callbacks *cb, int buffers)
 	assert_int_equal(relay_new(loop, transport_tcp_new(inner[1]), transport_tcp_new(outer[1]),
 				   cb, rig, &rig->relay),
 			 0);
+	if (rig_splices)
+		relay_allow_splice(rig->relay);
 }
 
 void rig_close(struct rig *rig)

@@ -59,6 +59,7 @@ struct rig {
 	struct relay_end end;
 	uint64_t tapped[2]; /* by on_bytes */
 	enum { NOTHING, FREE, ABORT, CLOSE } on_bytes_does, on_end_does;
+	unsigned on_bytes_skips; /* calls before it does that */
 };
 
 /* What the rig's relays allocated, and whether they get it. */
@@ -66,6 +67,8 @@ extern unsigned allocations;
 extern bool out_of_memory;
 
 extern const struct relay_callbacks callbacks, short_callbacks; /* the second has short limits */
+/* The rig's relays may splice what is much. */
+extern bool rig_splices;
 void rig_open(struct rig *rig, const struct relay_callbacks *cb, int buffers);
 void rig_close(struct rig *rig);
 void check_end(const struct rig *rig, enum relay_side first, enum relay_how how);

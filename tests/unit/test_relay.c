@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The relay between real TCP connections. */
 #include "relay_rig.h"
+#include "relay_splice.h"
 #include "sock.h"
 
 #include <errno.h>
@@ -477,6 +478,34 @@ static void test_free_in_on_bytes(void **state)
 	rig_close(&rig);
 }
 
+/* A relay that goes while its bytes are on the way leaves none of them to the next one. */
+static void test_nothing_stays_in_the_pipe(void **state)
+{
+	struct stream gone = {.seed = 1}, s = {.seed = 2};
+	struct rig rig;
+	int end;
+
+	(void)state;
+	for (int does = FREE; does <= CLOSE; does++) {
+		rig_open(&rig, &callbacks, 0);
+		rig.on_bytes_skips = 1; /* the first read finds that it is much */
+		rig.on_bytes_does = does;
+		while (rig.relay && !rig.has_ended && rig.on_bytes_does != NOTHING) {
+			send_some(rig.daemon, &gone, RELAY_BUFFER);
+			assert_int_equal(loop_turn(loop, true), 0);
+		}
+		rig_close(&rig);
+	}
+	rig_open(&rig, &callbacks, 0);
+	while (s.received < 200000) {
+		if (s.sent < 200000)
+			send_some(rig.daemon, &s, 10000);
+		assert_int_equal(loop_turn(loop, true), 0);
+		receive_some(rig.neighbor, &s, 30000, &end);
+	}
+	rig_close(&rig);
+}
+
 static void test_abort_in_on_bytes(void **state)
 {
 	struct rig rig;
@@ -528,6 +557,15 @@ static void test_free_in_on_end(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest splicing[] = {
+		TEST(test_transfer),
+		TEST(test_back_pressure),
+		TEST(test_reset_behind_full_buffers),
+		TEST(test_reset_towards_stuck_side),
+		TEST(test_close_behind_sent_bytes),
+		TEST(test_close_towards_stuck_side),
+		TEST(test_nothing_stays_in_the_pipe),
+	};
 	const struct CMUnitTest tests[] = {
 		TEST(test_transfer),
 		TEST(test_back_pressure),
@@ -554,6 +592,12 @@ int main(void)
 		TEST(test_free_in_on_end),
 	};
 
+	int failed;
+
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("copying", tests, NULL, NULL);
+	if (relay_splice_start() < 0)
+		return failed + 1;
+	rig_splices = true;
+	return failed + cmocka_run_group_tests_name("splicing", splicing, NULL, NULL);
 }

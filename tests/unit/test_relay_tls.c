@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The relay with TLS on the outer side: records, close_notify, truncation, broken records. */
 #include "relay_rig.h"
+#include "relay_splice.h"
 #include "sock.h"
 #include "tls_pair.h"
 
@@ -44,6 +45,8 @@ static struct tls *rig_open_tls(struct rig *rig, int buffers, const char *early)
 	rig->neighbor = outer[0];
 	neighbor = tls_end(&pki.client, TLS_CLIENT, outer[0]);
 	ours = tls_end(&pki.server, TLS_SERVER, outer[1]);
+	if (pair_in_kernel)
+		tls_want_kernel(ours);
 	do {
 		a = tls_handshake(neighbor);
 		b = tls_handshake(ours);
@@ -59,6 +62,9 @@ static struct tls *rig_open_tls(struct rig *rig, int buffers, const char *early)
 				   &rig->relay),
 			 0);
 	assert_null(transport_get_tls(relay_transport(rig->relay, RELAY_INNER)));
+	assert_int_equal(tls_is_in_kernel(ours), pair_in_kernel);
+	if (pair_in_kernel)
+		relay_allow_splice(rig->relay);
 	return neighbor;
 }
 
@@ -333,6 +339,14 @@ int main(void)
 		TEST(test_close),
 	};
 
+	int failed;
+
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
+	failed = cmocka_run_group_tests_name("user space", tests, pki_setup, pki_teardown);
+	if (pair_can_be_in_kernel()) {
+		pair_in_kernel = true;
+		failed += relay_splice_start() < 0;
+		failed += cmocka_run_group_tests_name("kernel", tests, pki_setup, pki_teardown);
+	}
+	return failed;
 }
