@@ -18,6 +18,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #endif
@@ -33,8 +36,9 @@
 static const char *const common[] = {
 	/* sessions */
 	"read", "write", "readv", "writev", "recv", "recvfrom", "recvmsg", "send", "sendto",
-	"sendmsg", "splice", "accept", "accept4", "shutdown", "close", "getsockname", "getpeername",
-	"getsockopt", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
+	"sendmsg", "splice", "tee", "accept", "accept4", "shutdown", "close", "getsockname",
+	"getpeername", "getsockopt", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
+	"epoll_pwait2",
 	/* files in memory, which control sends */
 	"pread64", "lseek", "_llseek",
 	/* memory; more below */
@@ -52,6 +56,7 @@ static const struct conditional {
 	{"setsockopt", IS(1, IPPROTO_IP)},
 	{"setsockopt", IS(1, IPPROTO_IPV6)},
 	{"setsockopt", IS(1, IPPROTO_TCP)},
+	{"setsockopt", IS(1, SOL_TLS)},
 	{"ioctl", IS(1, SIOCOUTQ)},
 	{"ioctl", IS(1, SIOCINQ)},
 	{"ioctl", IS(1, SIOCGIFNAME)},

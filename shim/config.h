@@ -22,6 +22,7 @@ enum neighbor_role { ROLE_BOTH, ROLE_CONNECT, ROLE_ACCEPT };
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum ao_mode { AO_OFF, AO_STATIC, AO_EXPORTER, AO_CAPABILITY };
 enum ao_policy { AO_REQUIRED, AO_PREFERRED };
+enum ktls_mode { KTLS_OFF, KTLS_ON };
 enum steering_kind { STEERING_AUTO, STEERING_CGROUP, STEERING_ROUTE };
 
 #define MD5_KEY_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
@@ -70,6 +71,7 @@ struct neighbor_config {
 	uint16_t tls_port;	   /* the neighbor's port that we dial (and ours: struct config) */
 	struct identity_config identity;
 	enum tls_version_min min_version;
+	enum ktls_mode ktls; /* whether records shall be the kernel's, where it can */
 
 	uint32_t
 		remote_as; /* 0: not checked; else the AS of the neighbor's OPEN must be this one */
@@ -178,6 +180,7 @@ int config_compare_addresses(const struct addr *a, const struct addr *b);
 const char *neighbor_mode_name(enum neighbor_mode m);
 const char *neighbor_role_name(enum neighbor_role r);
 const char *steering_kind_name(enum steering_kind k);
+const char *ktls_mode_name(enum ktls_mode k);
 const char *ao_mode_name(enum ao_mode m);
 const char *ao_policy_name(enum ao_policy p);
 const char *ao_algorithm_name(enum tcp_ao_algorithm a);

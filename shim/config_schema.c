@@ -12,6 +12,7 @@ static const char *const mode_names[] = {[MODE_REQUIRED] = "required",
 static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
+static const char *const ktls_names[] = {[KTLS_OFF] = "off", [KTLS_ON] = "on"};
 static const char *const ao_mode_names[] = {
 	[AO_OFF] = "off",
 	[AO_STATIC] = "static",
@@ -111,6 +112,8 @@ static const struct conf_option options[] = {
 	{"min-version", CONF_ENUM, BOTH(min_version), NAMES(version_names),
 	 .effect = EFFECT_TIGHTEN, .initial = "1.2",
 	 .help = "the oldest TLS version that is accepted"},
+	{"ktls", CONF_ENUM, BOTH(ktls), NAMES(ktls_names), .initial = "off",
+	 .help = "whether the kernel does the records of TLS 1.3"},
 	{"remote-as", CONF_AS, NEIGHBOR(remote_as), RANGE(1, UINT32_MAX), .effect = EFFECT_TIGHTEN,
 	 .help = "AS that the neighbor's OPEN must carry"},
 
@@ -244,6 +247,11 @@ const char *neighbor_role_name(enum neighbor_role r)
 const char *steering_kind_name(enum steering_kind k)
 {
 	return steering_names[k];
+}
+
+const char *ktls_mode_name(enum ktls_mode k)
+{
+	return ktls_names[k];
 }
 
 const char *ao_mode_name(enum ao_mode m)

@@ -19,6 +19,7 @@
 #include "credentials.h"
 #include "ctlserver.h"
 #include "dial.h"
+#include "ktls.h"
 #include "netwatch.h"
 #include "plan.h"
 #include "steering.h"
@@ -64,6 +65,7 @@ struct control {
 	struct child **children;
 	size_t n_children;
 	int keylog_fd;
+	struct ktls_support ktls; /* all zeros: not tried yet */
 	struct timer *network_changed, *poll_clear, *audit, *expiry, *watchdog;
 	struct gather *gathers;
 	struct control_capture *captures[BOTLS_CAPTURES_MAX];

@@ -38,6 +38,28 @@ static int send_file(void *arg, const char *path, const void *data, size_t len)
 	return r < 0 ? r : child_send(arg, MSG_FILE, len, path, strlen(path), fd);
 }
 
+static bool wants_ktls(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_neighbors; i++)
+		if (config->neighbors[i].ktls == KTLS_ON && neighbor_has_tls(&config->neighbors[i]))
+			return true;
+	return false;
+}
+
+/* Workers make no sockets, and load no module: what the kernel can is tried here, when it is first
+ * wanted. */
+static int send_ktls(struct control *c, struct child *child, const struct config *config)
+{
+	if (!wants_ktls(config))
+		return 0;
+	if (!c->ktls.ciphers && !c->ktls.why_not[0]) {
+		ktls_probe(&c->ktls);
+		if (!c->ktls.ciphers)
+			log_warning("ktls = on: records stay in user space: %s", c->ktls.why_not);
+	}
+	return child_send(child, MSG_KTLS, 0, &c->ktls, sizeof(c->ktls), -1);
+}
+
 int control_send_batch(struct control *c, struct child *child, const struct state *s, uint32_t id)
 {
 	size_t n_inner;
@@ -47,6 +69,8 @@ int control_send_batch(struct control *c, struct child *child, const struct stat
 	if (c->keylog_fd >= 0)
 		child_send(child, MSG_KEYLOG, 0, NULL, 0, c->keylog_fd);
 	r = send_config(child, s->config);
+	if (r == 0)
+		r = send_ktls(c, child, s->config);
 	if (r == 0)
 		r = files_each(s->files, send_file, child);
 	for (size_t i = 0; r == 0 && i < c->tls.n; i++)

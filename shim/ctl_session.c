@@ -9,6 +9,7 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 {
 	struct jv_cursor tls = jv_read_object(session, "tls");
 	const char *group = jv_read_string(&tls, "group", "");
+	const char *why = jv_read_string(&tls, "records_why", NULL);
 	char expiry[TEXT_TIME_LEN];
 
 	if (!tls.value)
@@ -18,6 +19,8 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 		  jv_read_string(&tls, "cipher", "?"), group[0] ? ", " : "", group);
 	ctl_field(c, 4, "Records", "in %" PRId64 ", out %" PRId64,
 		  jv_read_int(&tls, "records_in", 0), jv_read_int(&tls, "records_out", 0));
+	ctl_field(c, 4, "Done by", "%s%s%s%s", jv_read_string(&tls, "records", "?"),
+		  why ? " (" : "", why ? why : "", why ? ")" : "");
 	ctl_field(c, 4, "Key updates", "sent %" PRId64 ", received %" PRId64,
 		  jv_read_int(&tls, "key_updates_sent", 0),
 		  jv_read_int(&tls, "key_updates_received", 0));

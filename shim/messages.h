@@ -19,6 +19,7 @@ enum message_type {
 	MSG_FILE, /* id: length; payload: path; descriptor: what it held when control read it */
 	MSG_LISTENER_TLS,   /* descriptor: where neighbors come in */
 	MSG_LISTENER_INNER, /* descriptor: where the daemon's own connections come in */
+	MSG_KTLS,	    /* payload: struct ktls_support; before APPLY */
 	MSG_KEYLOG,	    /* descriptor: append TLS secrets here (--keylog) */
 	MSG_APPLY,
 	MSG_SOCKET, /* id: of the request; payload: struct message_socket; descriptor unless it

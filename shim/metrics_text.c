@@ -536,6 +536,8 @@ static const struct family families[] = {
 	{"botls_neighbor_tls_past_key_limit", GAUGE, NULL,
 	 "TLS 1.2 sessions that had more records under one key than is advised: reset them.",
 	 each_row, print_row, BM_PAST_KEY_LIMIT},
+	{"botls_neighbor_ktls_sessions", GAUGE, NULL,
+	 "Sessions whose TLS records are done by the kernel.", each_row, print_row, BM_KTLS},
 	{"botls_neighbor_relay_held_bytes", GAUGE, "bytes",
 	 "Bytes that one side has sent and the other does not take yet.", each_row, print_row,
 	 BM_HELD_BYTES},

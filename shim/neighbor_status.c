@@ -82,6 +82,9 @@ static struct jv *tls_json(const struct tls_info *t)
 	r |= jv_set_string(o, "san", t->peer_san);
 	r |= jv_set_string(o, "pin", t->peer_pin);
 	r |= jv_set_int(o, "not_after", t->peer_not_after);
+	r |= jv_set_string(o, "records", t->is_in_kernel ? "kernel" : "user space");
+	if (t->why_user[0])
+		r |= jv_set_string(o, "records_why", t->why_user);
 	r |= jv_set_uint(o, "records_in", t->records_in);
 	r |= jv_set_uint(o, "records_out", t->records_out);
 	r |= jv_set_uint(o, "key_updates_sent", t->key_updates_sent);

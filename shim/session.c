@@ -285,9 +285,19 @@ static void tls_step(struct session *s)
 	}
 }
 
+/* A neighbor's ktls counts when a handshake begins. */
+static int new_tls(struct session *s, enum tls_side side)
+{
+	int r = tls_new(s->ctx, side, s->outer_fd, &s->peer, &s->tls);
+
+	if (r == 0 && s->config->ktls == KTLS_ON)
+		tls_want_kernel(s->tls);
+	return r;
+}
+
 static void begin_tls(struct session *s, enum tls_side side)
 {
-	if (tls_new(s->ctx, side, s->outer_fd, &s->peer, &s->tls) < 0) {
+	if (new_tls(s, side) < 0) {
 		session_end(s, "out of memory");
 		return;
 	}
@@ -489,8 +499,7 @@ int session_new_in(const struct session_params *p, int outer_fd, struct session 
 		return -ENOMEM;
 	}
 	s->outer_fd = outer_fd;
-	if (watch(s, outer_fd, on_outer, IO_READ, &s->outer_io) < 0 ||
-	    tls_new(s->ctx, TLS_SERVER, outer_fd, &s->peer, &s->tls) < 0 ||
+	if (watch(s, outer_fd, on_outer, IO_READ, &s->outer_io) < 0 || new_tls(s, TLS_SERVER) < 0 ||
 	    timer_set_ms(s->deadline, p->config->handshake_timeout * 1000ULL) < 0) {
 		session_free(s);
 		return -ENOMEM;

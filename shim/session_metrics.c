@@ -44,6 +44,7 @@ static void add_tls(const struct session *s, const struct tls *tls, uint64_t *ro
 		tls_add_counters(tls, &n);
 		if (end && (!row[BM_PEER_NOT_AFTER] || end < row[BM_PEER_NOT_AFTER]))
 			row[BM_PEER_NOT_AFTER] = end;
+		row[BM_KTLS] += tls_is_in_kernel(tls);
 		row[BM_PAST_KEY_LIMIT] += tls_is_past_key_limit(tls);
 	}
 	row[BM_RECORDS_IN] += n.records_in;

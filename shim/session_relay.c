@@ -115,8 +115,10 @@ static void update_bgp(struct session *s)
 		return;
 	if (bgp >= SBGP_OPENCONFIRM && s->bgp < SBGP_OPENCONFIRM)
 		tune(s);
-	if (bgp == SBGP_ESTABLISHED)
+	if (bgp == SBGP_ESTABLISHED) {
 		s->established_since = time(NULL);
+		relay_allow_splice(s->relay);
+	}
 	s->bgp = bgp;
 	s->ops->on_bgp(s->host, s);
 }

@@ -5,12 +5,14 @@
 #include "botls/botls.h"
 #include "botls/capture.h"
 #include "ipc.h"
+#include "ktls.h"
 #include "listener.h"
 #include "log.h"
 #include "messages.h"
 #include "neighbor.h"
 #include "plan.h"
 #include "rate.h"
+#include "relay_splice.h"
 #include "requests.h"
 #include "sandbox.h"
 #include "sock.h"
@@ -504,6 +506,10 @@ static void on_message(void *arg, struct ipc_message *m)
 	switch (m->type) {
 	case MSG_APPLY: on_apply(w, m->id); break;
 	case MSG_SOCKET: on_socket(w, m); break;
+	case MSG_KTLS:
+		if (m->len == sizeof(struct ktls_support))
+			tls_ktls_set_support(m->payload);
+		break;
 	case MSG_KEYLOG:
 		cleanup_close(&w->keylog_fd);
 		w->keylog_fd = TAKE_FD(m->fd);
@@ -608,6 +614,8 @@ static int confine(const char *user)
 	struct errtext e;
 	int landlock;
 
+	if (relay_splice_start() < 0)
+		log_info("no pipe can be made: every byte passes through this process");
 	if (tls_start(&e) < 0 || (landlock = sandbox_enter(user, on_violation, &e)) < 0) {
 		log_error("%s", e.text);
 		return -EPERM;

@@ -35,6 +35,7 @@ enum botls_metrics_value {
 	BM_BLOCKED_MS_DAEMON, /* the longest time that one takes nothing */
 	BM_BLOCKED_MS_NEIGHBOR,
 	BM_PAST_KEY_LIMIT,
+	BM_KTLS,	   /* their records are the kernel's */
 	BM_PEER_NOT_AFTER, /* the earliest; 0: unknown */
 	/* of the neighbor */
 	BM_OWN_NOT_AFTER, /* 0: no certificate */

@@ -62,6 +62,8 @@ class Botlsd:
         self.keys = {}
         self.options = {**CALM, "steering": os.environ.get("BOTLS_STEERING"), "control-socket": self.socket,
                         **options}
+        if os.environ.get("BOTLS_TEST_KTLS"):  # any test, with records in the kernel
+            self.options.setdefault("ktls", "on")
         if identity:
             self.options.update(identity.options())
         self.process = Process(router, "botlsd", [BOTLSD, "-c", self.config_path])
