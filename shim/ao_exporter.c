@@ -75,6 +75,7 @@ int ao_exporter_next(uint8_t secret[static AO_DERIVED_LEN])
 /* Adds the key whose secret is in x->secret, behind x->now. */
 static int add(struct ao_exporter *x)
 {
+	bool is_there = x->p.is_installed && !x->generation;
 	struct tcp_ao_key key = x->now;
 	int r;
 
@@ -83,7 +84,7 @@ static int add(struct ao_exporter *x)
 	key.covers_options = x->p.covers_options;
 	key.secret = (const char *)x->secret;
 	key.secret_len = sizeof(x->secret);
-	r = x->p.ops->add_key(x->p.fd, &x->p.peer, &key);
+	r = is_there ? 0 : x->p.ops->add_key(x->p.fd, &x->p.peer, &key);
 	if (r < 0)
 		return r;
 	r = x->p.ops->set_rnext(x->p.fd, key.recv_id);
@@ -135,7 +136,9 @@ static bool finish_switch(struct ao_exporter *x, const struct tcp_ao_status *s)
 
 	if (!is_in_use(x, s))
 		return false;
-	r = x->p.ops->delete_key(x->p.fd, peer_of(x, &x->old), &x->old);
+	r = x->p.is_installed && x->generation == 1
+		    ? 0
+		    : x->p.ops->delete_key(x->p.fd, peer_of(x, &x->old), &x->old);
 	if (r < 0 && r != -ENOENT)
 		return false;
 	x->is_switching = false;

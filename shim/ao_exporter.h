@@ -41,11 +41,13 @@ struct ao_exporter_params {
 	struct loop *loop;
 	int fd;			  /* the connection; it has the default key */
 	struct addr peer;	  /* host at the other end */
-	struct addr default_peer; /* whose the default key is: host, or the prefix of a listener */
+	struct addr default_peer; /* whose the default key is: host, or the prefix of a listener;
+				     not where is_installed */
 	enum tcp_ao_algorithm algorithm;
 	bool covers_options;
+	bool is_installed;  /* K_1 is the connection's first and only key already */
 	uint64_t rekey_ms;  /* from one key to the next; 0: K_1 stays */
-	uint64_t switch_ms; /* AO_SWITCH_MS */
+	uint64_t switch_ms; /* AO_SWITCH_MS; UINT64_MAX: as long as it takes */
 	/* The peer did not take K_1 in time, or the kernel refused; nothing more is done. May free
 	 * the exporter. */
 	void (*on_failed)(void *arg, const char *text);
@@ -64,7 +66,7 @@ int ao_exporter_derive(struct tls *t, enum tcp_ao_algorithm algorithm, bool cove
 /* K_n+1 in the place of K_n. -EIO. */
 int ao_exporter_next(uint8_t secret[static AO_DERIVED_LEN]);
 
-/* Adds K_1 and asks for it. `secret` is copied. 0, -ENOMEM, or what the kernel said; on_failed is
+/* Adds K_1 and asks for it, or goes on from there. `secret` is copied. 0, -ENOMEM, or what the kernel said; on_failed is
  * not called from here. */
 int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[static AO_DERIVED_LEN],
 		    struct ao_exporter **ret);

@@ -56,7 +56,7 @@ static void ask_for(struct control *c, const struct neighbor_config *n)
 		child_send(c->children[i], MSG_AO_SHOW, 0, n->name, strlen(n->name), -1);
 }
 
-static bool is_connection_with(struct control *c, int fd, const struct neighbor_config *n)
+bool control_ao_is_connection(struct control *c, int fd, const struct neighbor_config *n)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(int);
@@ -133,7 +133,7 @@ void control_on_ao_connection(struct control *c, const struct ipc_message *m)
 	    !memchr(shown->neighbor, '\0', sizeof(shown->neighbor)))
 		return;
 	n = config_neighbor(c->now.config, shown->neighbor);
-	if (!n || !is_followed(c, n) || !is_connection_with(c, m->fd, n))
+	if (!n || !is_followed(c, n) || !control_ao_is_connection(c, m->fd, n))
 		return; /* it has ended, or the configuration is another one */
 	p = peer_of(c, n);
 	r = ao_follow(m->fd, n, now, now >= p->ao_ask_after, &p->ao_wrong, &rest, &e);

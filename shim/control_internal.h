@@ -5,6 +5,7 @@
  *   control_reload.c    from one configuration to the next
  *   control_workers.c   what workers ask for
  *   control_ao.c        TCP-AO keys as time goes by
+ *   control_ao_turn_on.c  TCP-AO for connections that began without
  *   control_commands.c  what botlsctl asks for
  *   control_capture.c   captures: who has one, where its records go
  *   control_metrics.c   snapshots of what is counted, the metrics process
@@ -124,6 +125,9 @@ void control_ao_plan(const struct control *c, struct plan *p);
 /* A reload has changed neighbors: their connections get their keys. */
 void control_ao_reloaded(struct control *c, const struct plan *p);
 void control_on_ao_connection(struct control *c, const struct ipc_message *m);
+bool control_ao_is_connection(struct control *c, int fd, const struct neighbor_config *n);
+/* control_ao_turn_on.c */
+void control_on_want_ao(struct control *c, struct child *child, const struct ipc_message *m);
 
 /* control_commands.c */
 void control_on_request(void *arg, struct ctl_request *req, const struct jv *request);

@@ -209,6 +209,7 @@ static void on_message(void *arg, struct child *child, struct ipc_message *m)
 	case MSG_WANT_OUTER:
 	case MSG_WANT_INNER: on_want(c, child, m); break;
 	case MSG_FALLBACK: on_fallback(c, child, m); break;
+	case MSG_WANT_AO: control_on_want_ao(c, child, m); break;
 	case MSG_AO_CONNECTION: control_on_ao_connection(c, m); break;
 	case MSG_APPLIED: control_on_applied(c, child, m->id, m->len ? m->payload : NULL); break;
 	case MSG_METRICS_ROWS:

@@ -36,6 +36,17 @@ static void print_key(const struct ctl *c, const struct jv_cursor *key)
 		  limit ? text_time_long(limit, at) : "");
 }
 
+static void print_ao_capability(const struct ctl *c, const struct jv_cursor *ao,
+				const char *covered)
+{
+	if (!jv_read_bool(ao, "active", true))
+		ctl_field_as(c, TEXT_WAIT, 2, "TCP-AO", "MISSING in this kernel, so not announced");
+	else
+		ctl_field(c, 2, "TCP-AO", "capability %" PRId64 " (an experiment), %s, %s",
+			  jv_read_int(ao, "capability_code", 0),
+			  jv_read_string(ao, "algorithm", "?"), covered);
+}
+
 static void print_ao(const struct ctl *c, const struct jv_cursor *neighbor)
 {
 	struct jv_cursor ao = jv_read_object(neighbor, "tcp_ao");
@@ -46,6 +57,10 @@ static void print_ao(const struct ctl *c, const struct jv_cursor *neighbor)
 
 	if (!ao.value)
 		return;
+	if (strcmp(jv_read_string(&ao, "mode", ""), "capability") == 0) {
+		print_ao_capability(c, &ao, covered);
+		return;
+	}
 	if (!jv_read_bool(&ao, "active", true))
 		ctl_field_as(c, TEXT_BAD, 2, "TCP-AO",
 			     "MISSING in this kernel, tcp-ao-policy is %s",

@@ -36,6 +36,35 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 		  text_time_expiry(jv_read_int(&tls, "not_after", 0), c->now, expiry));
 }
 
+/* tcp-ao = capability. */
+static void print_capability(const struct ctl *c, const struct jv_cursor *session)
+{
+	static const struct {
+		const char *state, *text;
+	} texts[] = {
+		{"unavailable", "not announced: "},
+		{"waiting", "waits for the OPENs"},
+		{"not-announced", "the neighbor has not announced it: no TCP-AO"},
+		{"different", "no TCP-AO: "},
+		{"agreed", "agreed, TCP-AO is about to begin"},
+		{"on", "agreed, TCP-AO on since "},
+		{"failed", "FAILED: "},
+	};
+	struct jv_cursor capability = jv_read_object(session, "tcp_ao_capability");
+	const char *state = jv_read_string(&capability, "state", "?"), *text = state;
+	bool is_on = strcmp(state, "on") == 0;
+	char since[TEXT_TIME_LEN];
+
+	if (!capability.value)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (strcmp(texts[i].state, state) == 0)
+			text = texts[i].text;
+	ctl_field_as(c, is_on ? TEXT_PLAIN : TEXT_WAIT, 2, "Capability", "%s%s", text,
+		     is_on ? text_time_long(jv_read_int(&capability, "since", 0), since)
+			   : jv_read_string(&capability, "text", ""));
+}
+
 static void print_ao(const struct ctl *c, const struct jv_cursor *session)
 {
 	struct jv_cursor ao = jv_read_object(session, "tcp_ao");
@@ -159,6 +188,7 @@ void ctl_print_session(const struct ctl *c, const struct jv_cursor *session, con
 		     jv_read_string(session, "local", "?"), jv_read_int(session, "local_port", 0),
 		     jv_read_string(session, "peer", "?"), jv_read_int(session, "peer_port", 0),
 		     is_clear ? "CLEAR TEXT" : transport);
+	print_capability(c, session);
 	if (jv_read_int(session, "buffered", -1) >= 0)
 		ctl_field(c, 2, "Buffered", "%" PRId64 " bytes wait in botlsd",
 			  jv_read_int(session, "buffered", 0));

@@ -36,6 +36,7 @@ enum message_type {
 			     over */
 	MSG_CAPTURE,	  /* id: slot; payload: name; descriptor: where records go (capture.h) */
 	MSG_CAPTURE_END,  /* id: slot */
+	MSG_AO,		  /* id: of the request; payload: struct message_ao */
 	MSG_METRICS,	  /* METRICS_ROWS..., then METRICS_END with the same id */
 
 	/* control to the metrics process */
@@ -56,6 +57,8 @@ enum message_type {
 	MSG_METRICS_END,   /* id; payload: struct message_metrics_worker */
 	MSG_AO_CONNECTION, /* payload: struct message_ao_connection; descriptor: a connection with a
 			      neighbor that has TCP-AO, which stays the worker's */
+	MSG_WANT_AO, /* id; payload: struct message_want_ao; descriptor: a connection with that
+			neighbor, which stays the worker's */
 
 	/* the metrics process to control */
 	MSG_METRICS_WANTED,
@@ -84,6 +87,22 @@ struct message_socket {
 
 struct message_ao_connection {
 	char neighbor[ADDR_STRLEN];
+};
+
+#define MESSAGE_AO_SECRET 32
+
+/* tcp-ao = capability. Key and numbers follow from the connection's TLS, which control does not
+ * have; algorithm and options from the configuration, which a worker does not make. */
+struct message_want_ao {
+	char neighbor[ADDR_STRLEN];
+	uint8_t is_trial; /* could it be turned on? the key is none */
+	uint8_t secret[MESSAGE_AO_SECRET];
+	uint32_t send_isn, recv_isn;
+};
+
+struct message_ao {
+	int32_t error; /* 0: it is done, or could be */
+	char text[256];
 };
 
 struct message_fallback {

@@ -12,6 +12,8 @@
 /* Sessions at once of one single-host neighbor: two that collide, and those that end or are stale.
  */
 #define HOST_SESSIONS_MAX 8
+/* tcp-ao = capability did not work: a session that lives is worth more than another try. */
+#define NO_AO_MS 3600000
 
 static const struct session_host_ops session_ops;
 
@@ -338,6 +340,30 @@ void neighbor_metrics(const struct neighbor *n, uint64_t *ret_row)
 		ret_row[BM_FAILURES + i] = n->failures[i];
 }
 
+static uint32_t want_ao(void *host, struct session *s, int fd, struct message_want_ao *m,
+			struct errtext *e)
+{
+	struct link *l = host;
+	struct neighbor *n = l->neighbor;
+
+	if (m->is_trial && loop_now_ms() < n->no_ao_until_ms) {
+		errtext_set(e, 0, "it did not work with an earlier session; tried again after an "
+				  "hour, or a reload");
+		return 0;
+	}
+	return n->ops->want_ao(n->host, n, s, fd, m);
+}
+
+static void on_no_ao(void *host, struct session *s, const char *text)
+{
+	struct link *l = host;
+
+	(void)s;
+	l->neighbor->no_ao_until_ms = loop_now_ms() + NO_AO_MS;
+	log_limited(l->neighbor, LOG_LEVEL_WARNING,
+		    "tcp-ao = capability does not work: %s; for an hour sessions go without", text);
+}
+
 static void on_ended(void *host, struct session *s, const char *why)
 {
 	struct link *l = host;
@@ -365,6 +391,8 @@ static const struct session_host_ops session_ops = {
 	.on_bgp = on_bgp,
 	.on_notification = on_notification,
 	.on_failure = on_failure,
+	.want_ao = want_ao,
+	.on_no_ao = on_no_ao,
 	.on_ended = on_ended,
 };
 
@@ -563,6 +591,7 @@ void neighbor_set_config(struct neighbor *n, const struct neighbor_config *confi
 	bool was_preferred = n->config->mode == MODE_PREFERRED;
 
 	n->config = config;
+	n->no_ao_until_ms = 0;
 	set_ctx(n, ctx, error);
 	for (struct link *l = n->links; l; l = l->next)
 		session_set_config(l->session, config, ctx);

@@ -30,6 +30,9 @@ struct neighbor_host_ops {
 	void (*on_fallback)(void *host, struct neighbor *n, bool allow_clear);
 	/* The last session of a neighbor that was dropped is gone: free it. */
 	void (*on_empty)(void *host, struct neighbor *n);
+	/* As in session.h. */
+	uint32_t (*want_ao)(void *host, struct neighbor *n, struct session *s, int fd,
+			    struct message_want_ao *m);
 };
 
 /* `ctx` may be NULL: the certificate cannot be used, `error` says why; the neighbor refuses every

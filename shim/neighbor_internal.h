@@ -51,6 +51,7 @@ struct neighbor {
 	int64_t last_notification_time;
 	bool last_notification_in;
 	struct log_limit log_limit;
+	uint64_t no_ao_until_ms; /* tcp-ao = capability did not work */
 };
 
 #endif

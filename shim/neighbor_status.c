@@ -161,13 +161,30 @@ static struct jv *ao_config_json(const struct neighbor_config *config)
 	struct jv *o = jv_object_new(), *keys = jv_array_new();
 	int r = jv_set_string(o, "mode", ao_mode_name(config->ao.mode));
 
-	r |= jv_set_string(o, "policy", ao_policy_name(config->ao.policy));
+	if (config->ao.mode == AO_CAPABILITY) {
+		r |= jv_set_uint(o, "capability_code", config->ao.capability_code);
+		r |= jv_set_string(o, "algorithm", ao_algorithm_name(config->ao.own.algorithm));
+		r |= jv_set_bool(o, "options", config->ao.own.covers_options);
+	} else {
+		r |= jv_set_string(o, "policy", ao_policy_name(config->ao.policy));
+	}
 	r |= jv_set_string(o, "chain", c.name);
 	if (preferred)
 		r |= set_key(o, preferred);
 	for (size_t i = 0; c.name && i < c.n; i++)
 		r |= jv_append(keys, key_json(&c, &c.keys[i], now));
 	r |= jv_set(o, "keys", keys);
+	return r ? (jv_free(o), NULL) : o;
+}
+
+static struct jv *capability_json(const struct session_capability_info *i)
+{
+	struct jv *o = jv_object_new();
+	int r = jv_set_string(o, "state", session_capability_name(i->state));
+
+	r |= jv_set_int(o, "since", i->since);
+	if (i->text[0])
+		r |= jv_set_string(o, "text", i->text);
 	return r ? (jv_free(o), NULL) : o;
 }
 
@@ -237,6 +254,8 @@ static struct jv *session_json(const struct neighbor *n, struct session *s, unsi
 		r |= jv_set(o, "tls", tls_json(&i.tls));
 	if (i.has_ao && n->config)
 		r |= jv_set(o, "tcp_ao", ao_json(&i, n->config));
+	if (i.capability.state != CAPABILITY_NONE)
+		r |= jv_set(o, "tcp_ao_capability", capability_json(&i.capability));
 	r |= jv_set(o, "in", stream_json(i.in));
 	r |= jv_set(o, "out", stream_json(i.out));
 	return r ? (jv_free(o), NULL) : o;

@@ -23,6 +23,7 @@ struct direction {
 	bool is_done;	   /* nothing more will be written, the end was passed on or cannot be */
 	uint8_t *held;	   /* what the sink has not taken yet; NULL: nothing */
 	size_t held_from, held_len;
+	relay_edit_fn *edit; /* NULL: none */
 	uint64_t read, written;
 	uint64_t blocked_since;
 };
@@ -48,6 +49,7 @@ struct relay {
 	bool has_end;	  /* end.first and .how are set */
 	bool may_splice;  /* relay_allow_splice() */
 	bool is_closing;  /* relay_close() */
+	bool is_paused;	  /* relay_pause() */
 	bool is_over;	  /* both transports are gone */
 	bool tell_end;	  /* on_end is due */
 	bool in_callback; /* of the loop: relay_free() leaves the memory to it */
@@ -56,7 +58,7 @@ struct relay {
 
 /* Where bytes are on their way from one side to the other, for all relays: only what one side does
  * not take gets memory of its own, so a session that is idle or flows holds none. */
-static uint8_t transit[RELAY_BUFFER];
+static uint8_t transit[RELAY_BUFFER + RELAY_EDIT_ROOM];
 
 static const struct relay_limits default_limits = {
 	.stall_ms = RELAY_STALL_MS,
@@ -213,12 +215,12 @@ static size_t fill(struct relay *r, struct direction *d)
 	enum transport_result result = IO_OK;
 	size_t have = 0;
 
-	if (r->may_splice && d->is_bulk && !r->is_closing && relay_splice_can(from, to))
-		have = relay_splice_read(from, transit, sizeof(transit), &result, &d->is_spliced);
-	while (!d->is_spliced && have < sizeof(transit) && result == IO_OK) {
+	if (r->may_splice && d->is_bulk && !d->edit && !r->is_closing && relay_splice_can(from, to))
+		have = relay_splice_read(from, transit, RELAY_BUFFER, &result, &d->is_spliced);
+	while (!d->is_spliced && have < RELAY_BUFFER && result == IO_OK) {
 		size_t n = 0;
 
-		result = from->ops->read(from, transit + have, sizeof(transit) - have, &n);
+		result = from->ops->read(from, transit + have, RELAY_BUFFER - have, &n);
 		have += n;
 		if (n && !from->ops->may_have_more(from))
 			result = IO_WANT_READ;
@@ -258,6 +260,35 @@ static void pass_end_on(struct relay *r, struct direction *d)
 	}
 }
 
+static void tap(struct relay *r, const struct direction *d, size_t n)
+{
+	if (n && r->callbacks.on_bytes)
+		r->callbacks.on_bytes(r->arg, d->from, transit, n);
+}
+
+/* Returns how many of `n` bytes there are after the edit, if there is one. */
+static size_t edit(struct relay *r, struct direction *d, size_t n)
+{
+	size_t len;
+
+	if (!d->edit || r->is_over)
+		return n;
+	len = d->edit(r->arg, d->from, transit, n, d->has_ended);
+	d->read += len - n;
+	return len;
+}
+
+/* What was read is seen as the daemon has it. */
+static size_t see(struct relay *r, struct direction *d, size_t n)
+{
+	if (d->from == RELAY_INNER)
+		tap(r, d, n);
+	n = edit(r, d, n);
+	if (d->from == RELAY_OUTER)
+		tap(r, d, n);
+	return n;
+}
+
 /* Moves at most one buffer. True when it may go on at once. */
 static bool move(struct relay *r, struct direction *d, size_t *budget)
 {
@@ -281,9 +312,9 @@ static bool move(struct relay *r, struct direction *d, size_t *budget)
 	}
 	n = fill(r, d);
 	*budget -= n < *budget ? n : *budget;
+	if (forwards)
+		n = see(r, d, n);
 	if (n && forwards) {
-		if (r->callbacks.on_bytes)
-			r->callbacks.on_bytes(r->arg, d->from, transit, n);
 		if (r->is_over)
 			relay_splice_drop();
 		if (r->is_over || !deliver(r, d, transit, n))
@@ -340,6 +371,8 @@ static int watch(struct relay *r, enum relay_side side)
 	const struct end *e = &r->ends[side];
 	unsigned want = out->want_in | r->directions[other(side)].want_out;
 
+	if (r->is_paused)
+		return io_set(e->io, 0);
 	/* Reading is paused: a death is noticed, but the bytes before it stay where they are. */
 	if (out->held && !out->want_in && !e->is_dead && !out->has_ended)
 		want |= IO_HUP;
@@ -423,7 +456,9 @@ static void settle(struct relay *r)
 		r1 = watch_time(r, is_ending, awaits_ack(r));
 	if (r->is_over)
 		return;
-	if (r1 == 0 && (d[0].again || d[1].again))
+	if (r->is_paused)
+		timer_stop(r->again);
+	else if (r1 == 0 && (d[0].again || d[1].again))
 		r1 = timer_defer(r->again);
 	else if (r1 == 0 && (d[0].is_gathering || d[1].is_gathering) && !timer_is_set(r->again))
 		r1 = timer_set_ms(r->again, RELAY_GATHER_MS);
@@ -469,7 +504,7 @@ static void on_io(void *arg, unsigned events)
 		side_died(r, side, strerror(-sock_error(e->transport->fd)));
 	else if (events & IO_HUP)
 		e->has_hung_up = true;
-	for (int i = 0; i < 2 && !r->is_over; i++) {
+	for (int i = 0; i < 2 && !r->is_over && !r->is_paused; i++) {
 		struct direction *d = &r->directions[i];
 
 		if (events & (i == (int)side ? d->want_in : d->want_out))
@@ -483,7 +518,7 @@ static void on_again(void *arg)
 	struct relay *r = arg;
 
 	enter(r);
-	for (int i = 0; i < 2 && !r->is_over; i++)
+	for (int i = 0; i < 2 && !r->is_over && !r->is_paused; i++)
 		if (r->directions[i].again || r->directions[i].is_gathering)
 			pump(r, &r->directions[i]);
 	leave(r);
@@ -557,6 +592,24 @@ int relay_close(struct relay *r)
 	return 0;
 }
 
+void relay_set_edit(struct relay *r, enum relay_side from, relay_edit_fn *edit)
+{
+	r->directions[from].edit = edit;
+}
+
+int relay_pause(struct relay *r, bool is_paused)
+{
+	r->is_paused = is_paused;
+	if (r->is_over)
+		return 0;
+	for (int side = 0; side < 2; side++) {
+		r->directions[side].again |= !is_paused;
+		if (is_paused)
+			io_set(r->ends[side].io, 0);
+	}
+	return is_paused ? 0 : timer_defer(r->again);
+}
+
 void relay_abort(struct relay *r, struct relay_end *ret_end)
 {
 	note_end(r, RELAY_US, RELAY_ABORTED, "");
@@ -591,6 +644,11 @@ struct transport *relay_transport(const struct relay *r, enum relay_side side)
 uint64_t relay_bytes(const struct relay *r, enum relay_side from)
 {
 	return r->directions[from].read;
+}
+
+uint64_t relay_written(const struct relay *r, enum relay_side from)
+{
+	return r->directions[from].written;
 }
 
 uint64_t relay_blocked_ms(const struct relay *r, enum relay_side side)

@@ -28,6 +28,8 @@
 #define RELAY_PIECE	4096
 #define RELAY_PIECES	8
 #define RELAY_GATHER_MS 1
+/* What an edit may add to what it is given. */
+#define RELAY_EDIT_ROOM 8192
 /* Once the session is ending: without progress, and in all, until the rest is given up with RST. */
 #define RELAY_STALL_MS	5000
 #define RELAY_LINGER_MS 30000
@@ -62,7 +64,8 @@ struct relay_limits {
 };
 
 struct relay_callbacks {
-	/* Bytes read from one side, in order, before they are written to the other. May be NULL. */
+	/* Bytes read from one side, in order, before they are written to the other: as the daemon
+	 * sends and gets them. May be NULL. */
 	void (*on_bytes)(void *arg, enum relay_side from, const void *data, size_t len);
 	/* Once, from the loop, when both sides are closed; not after relay_abort(). */
 	void (*on_end)(void *arg, const struct relay_end *end);
@@ -88,6 +91,18 @@ int relay_close(struct relay *r);
 /* From now on much may pass inside of the kernel (relay_splice.h), where both transports can. */
 void relay_allow_splice(struct relay *r);
 
+/* Puts something else in the place of what comes from a side: `len` bytes in `data`, which has room
+ * for RELAY_EDIT_ROOM more. Returns how many there are now. It may keep some for later; with
+ * is_last, nothing comes after these (which may be none). It ends no session. */
+typedef size_t relay_edit_fn(void *arg, enum relay_side from, uint8_t *data, size_t len,
+			     bool is_last);
+/* NULL: as it comes, from the next read on. */
+void relay_set_edit(struct relay *r, enum relay_side from, relay_edit_fn *edit);
+
+/* Nothing is read and nothing is written until the pause is over; not from inside a callback.
+ * -ENOMEM. */
+int relay_pause(struct relay *r, bool is_paused);
+
 /* RST to both at once; on_end will not be called. *ret_end, if not NULL, says how it stood. */
 void relay_abort(struct relay *r, struct relay_end *ret_end);
 
@@ -97,6 +112,8 @@ void relay_free(struct relay *r);
 /* NULL once the relay has ended. */
 struct transport *relay_transport(const struct relay *r, enum relay_side side);
 uint64_t relay_bytes(const struct relay *r, enum relay_side from);
+/* Of these, handed to the socket of the other side. */
+uint64_t relay_written(const struct relay *r, enum relay_side from);
 /* For how long `side` has not taken what is ready for it; 0 when nothing waits. */
 uint64_t relay_blocked_ms(const struct relay *r, enum relay_side side);
 /* Memory held in buffers now. */

@@ -30,8 +30,8 @@ struct session *requests_take(struct requests *r, uint32_t id)
 	return session;
 }
 
-uint32_t requests_send(struct requests *r, struct ipc *ipc, uint32_t type,
-		       const struct message_want *want, struct session *session)
+static uint32_t send_request(struct requests *r, struct ipc *ipc, uint32_t type,
+			     const void *payload, size_t len, int fd, struct session *session)
 {
 	struct request *request = calloc(1, sizeof(*request));
 
@@ -45,9 +45,21 @@ uint32_t requests_send(struct requests *r, struct ipc *ipc, uint32_t type,
 		free(request);
 		return 0;
 	}
-	if (ipc_send(ipc, type, r->last, want, sizeof(*want), -1) < 0) {
+	if (ipc_send(ipc, type, r->last, payload, len, fd) < 0) {
 		requests_take(r, r->last);
 		return 0;
 	}
 	return r->last;
+}
+
+uint32_t requests_send(struct requests *r, struct ipc *ipc, uint32_t type,
+		       const struct message_want *want, struct session *session)
+{
+	return send_request(r, ipc, type, want, sizeof(*want), -1, session);
+}
+
+uint32_t requests_send_ao(struct requests *r, struct ipc *ipc, const struct message_want_ao *want,
+			  int fd, struct session *session)
+{
+	return send_request(r, ipc, MSG_WANT_AO, want, sizeof(*want), fd, session);
 }

@@ -19,6 +19,9 @@ struct requests {
 /* Asks for a socket. The id that comes back with it, 0 when it cannot be asked. */
 uint32_t requests_send(struct requests *r, struct ipc *ipc, uint32_t type,
 		       const struct message_want *want, struct session *session);
+/* The same for TCP-AO on a connection, which is borrowed. */
+uint32_t requests_send_ao(struct requests *r, struct ipc *ipc, const struct message_want_ao *want,
+			  int fd, struct session *session);
 /* The session that waits, which from now on does not any more; or NULL. */
 struct session *requests_take(struct requests *r, uint32_t id);
 

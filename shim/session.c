@@ -65,6 +65,7 @@ void session_free(struct session *s)
 	if (!s)
 		return;
 	drop_outer(s, true);
+	session_capability_free(s);
 	drop_side(&s->inner_io, &s->inner_fd, true);
 	relay_free(s->relay);
 	timer_free(s->deadline);
@@ -81,6 +82,7 @@ void session_end(struct session *s, const char *why)
 {
 	s->is_closing = true;
 	drop_request(s); /* the host is gone after on_ended */
+	session_capability_free(s);
 	session_capture_end(s, why);
 	s->ops->on_ended(s->host, s, why);
 	session_free(s);
@@ -189,7 +191,7 @@ static void want_inner(struct session *s)
 		session_end(s, "out of memory");
 }
 
-static void on_ao_failed(void *arg, const char *text)
+void session_ao_failed(void *arg, const char *text)
 {
 	struct session *s = arg;
 	char copy[160];
@@ -213,7 +215,7 @@ static bool derive_ao(struct session *s)
 		.covers_options = ao->own.covers_options,
 		.rekey_ms = ao->rekey * 1000ULL,
 		.switch_ms = AO_SWITCH_MS,
-		.on_failed = on_ao_failed,
+		.on_failed = session_ao_failed,
 		.arg = s,
 	};
 	uint8_t secret[AO_DERIVED_LEN];
@@ -567,6 +569,7 @@ void session_get_info(struct session *s, struct session_info *ret)
 		ret->has_derived_ao = ao_exporter_is_derived(s->ao);
 		ret->ao_generation = ao_exporter_generation(s->ao);
 	}
+	session_capability_get_info(s, &ret->capability);
 	if (outer && transport_get_tls(outer)) {
 		ret->has_tls = true;
 		tls_get_info(transport_get_tls(outer), &ret->tls);

@@ -20,6 +20,7 @@
 #include "capture.h"
 #include "config.h"
 #include "loop.h"
+#include "messages.h"
 #include "sock.h"
 #include "tcp_ao.h"
 #include "tls.h"
@@ -58,6 +59,14 @@ struct session_host_ops {
 				const struct bgp_notification *n);
 	/* An attempt failed (the session may go on with another one). */
 	void (*on_failure)(void *host, struct session *s, enum tls_reason reason, const char *text);
+	/* tcp-ao = capability: asks control whether TCP-AO could be turned on (m->is_trial), or to
+	 * do it, on this connection, which is borrowed; session_give_ao() answers later. 0: not
+	 * now, say why in *e. */
+	uint32_t (*want_ao)(void *host, struct session *s, int fd, struct message_want_ao *m,
+			    struct errtext *e);
+	/* The neighbor announced TCP-AO, or was told that we do, and it did not work: the next
+	 * sessions are to do without. */
+	void (*on_no_ao)(void *host, struct session *s, const char *text);
 	/* Last call; the session is freed after it. `why` says which side ended it and how. */
 	void (*on_ended)(void *host, struct session *s, const char *why);
 };
@@ -82,6 +91,9 @@ int session_new_in(const struct session_params *p, int outer_fd, struct session 
 /* The answer to want_*: a connecting socket (taken over), or -1 with the reason. */
 void session_give_socket(struct session *s, uint32_t request, int fd, const char *error);
 
+/* The answer to want_ao: `error` is 0, or -errno and the reason in `text`. */
+void session_give_ao(struct session *s, uint32_t request, int error, const char *text);
+
 void session_set_config(struct session *s, const struct neighbor_config *config,
 			struct tls_ctx *ctx);
 /* The capture in this slot is another one than before: it begins with a whole message. */
@@ -91,6 +103,24 @@ void session_capture_begins(struct session *s, unsigned slot);
 void session_close(struct session *s, const char *why);
 /* Ends it now, by RST towards both; on_ended is not called. */
 void session_free(struct session *s);
+
+/* What became of tcp-ao = capability. */
+enum session_capability {
+	CAPABILITY_NONE,	/* not asked for by the configuration */
+	CAPABILITY_UNAVAILABLE, /* not announced; the text says why */
+	CAPABILITY_WAITING,	/* for the OPENs */
+	CAPABILITY_NO_PEER,	/* the neighbor has not announced it */
+	CAPABILITY_OTHER,	/* what it has announced is something else; the text says what */
+	CAPABILITY_AGREED,	/* on its way */
+	CAPABILITY_ON,
+	CAPABILITY_FAILED, /* the session is ending */
+};
+struct session_capability_info {
+	enum session_capability state;
+	int64_t since;	  /* seconds since the epoch */
+	const char *text; /* "": nothing to add */
+};
+const char *session_capability_name(enum session_capability c);
 
 struct session_info {
 	uint64_t id;
@@ -105,7 +135,8 @@ struct session_info {
 	struct tcp_ao_status ao;
 	bool has_derived_ao; /* tcp-ao = exporter: both ends sign with a key that follows from TLS
 			      */
-	unsigned ao_generation;		   /* how many such keys there were; 0: none */
+	unsigned ao_generation; /* how many such keys there were; 0: none */
+	struct session_capability_info capability;
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);

@@ -26,7 +26,8 @@ struct session {
 	struct io *inner_io, *outer_io;
 	struct tls *tls; /* NULL once the relay owns it */
 	struct relay *relay;
-	struct ao_exporter *ao; /* of the outer connection; NULL: its keys do not change */
+	struct ao_exporter *ao;	       /* of the outer connection; NULL: its keys do not change */
+	struct capability *capability; /* session_capability.c; NULL: not configured */
 	struct timer *deadline, *retry;
 	uint32_t request;
 	uint64_t began_ms;
@@ -52,6 +53,15 @@ void session_set_state(struct session *s, enum session_state state);
 void session_end(struct session *s, const char *why);
 /* For the captures, if there are any: a session that relayed is over. */
 void session_capture_end(struct session *s, const char *why);
+/* tcp-ao = capability, for as long as the relay runs. */
+void session_capability_start(struct session *s);
+void session_capability_free(struct session *s);
+void session_capability_get_info(const struct session *s, struct session_capability_info *ret);
+/* A NOTIFICATION may be the neighbor's answer to what was announced. */
+void session_capability_on_notification(struct session *s, const struct bgp_notification *n);
+/* TCP-AO did not work: says so, and ends the session. */
+void session_ao_failed(void *arg, const char *text);
+
 /* Both sides are connected, the neighbor is verified: the relay takes the descriptors over. May end
  * the session. */
 void session_start_relay(struct session *s);

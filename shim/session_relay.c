@@ -2,6 +2,7 @@
 /* A session whose both sides are connected: bytes through the relay, BGP read on the way. */
 #include "session_internal.h"
 
+#include "ao.h"
 #include "botls/botls.h"
 #include "sock.h"
 #include "transport.h"
@@ -151,8 +152,11 @@ static void on_bytes(void *arg, enum relay_side from, const void *data, size_t l
 	seen = bgp_feed(stream, data, len, extended);
 	if (s->is_closing)
 		return;
-	if (seen & (1U << BGP_NOTIFICATION))
+	if (seen & (1U << BGP_NOTIFICATION)) {
 		s->ops->on_notification(s->host, s, inbound, &stream->notification);
+		if (inbound)
+			session_capability_on_notification(s, &stream->notification);
+	}
 	if (inbound && (seen & (1U << BGP_OPEN)) && !as_is_right(s)) {
 		s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, s->end);
 		session_end(s, s->end);
@@ -225,5 +229,7 @@ void session_start_relay(struct session *s)
 
 		captures_begin(*s->captures, &f);
 	}
+	if (!s->is_clear && ao_is_capability(s->config))
+		session_capability_start(s);
 	session_set_state(s, s->is_clear ? SESSION_CLEAR : SESSION_UP);
 }

@@ -149,6 +149,24 @@ static void show_ao(void *host, struct neighbor *n, int fd)
 	ipc_send(w->ipc, MSG_AO_CONNECTION, 0, &m, sizeof(m), fd);
 }
 
+static uint32_t want_ao(void *host, struct neighbor *n, struct session *s, int fd,
+			struct message_want_ao *m)
+{
+	struct worker *w = host;
+
+	strcpy(m->neighbor, neighbor_name(n));
+	return requests_send_ao(&w->requests, w->ipc, m, fd, s);
+}
+
+static void on_ao(struct worker *w, const struct ipc_message *m)
+{
+	const struct message_ao *answer = m->payload;
+	struct session *s = requests_take(&w->requests, m->id);
+
+	if (s && m->len == sizeof(*answer))
+		session_give_ao(s, m->id, answer->error, answer->text);
+}
+
 static void on_empty(void *host, struct neighbor *n)
 {
 	struct worker *w = host;
@@ -165,6 +183,7 @@ static const struct neighbor_host_ops neighbor_ops = {
 	.on_handshakes = on_handshakes,
 	.on_fallback = on_fallback,
 	.show_ao = show_ao,
+	.want_ao = want_ao,
 	.on_empty = on_empty,
 };
 
@@ -510,6 +529,7 @@ static void on_message(void *arg, struct ipc_message *m)
 		if (m->len == sizeof(struct ktls_support))
 			tls_ktls_set_support(m->payload);
 		break;
+	case MSG_AO: on_ao(w, m); break;
 	case MSG_KEYLOG:
 		cleanup_close(&w->keylog_fd);
 		w->keylog_fd = TAKE_FD(m->fd);

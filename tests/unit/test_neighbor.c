@@ -86,8 +86,8 @@ static void on_empty(void *host, struct neighbor *n)
 }
 
 static const struct neighbor_host_ops ops = {
-	want_outer,    want_inner, forget_request, may_handshake,
-	on_handshakes, show_ao,	   on_fallback,	   on_empty,
+	want_outer, want_inner,	 forget_request, may_handshake, on_handshakes,
+	show_ao,    on_fallback, on_empty,	 NULL,
 };
 
 static int setup(void **state)

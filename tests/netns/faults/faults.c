@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Loaded into botlsd by LD_PRELOAD (tests/netns/harness/faults.py): memory that runs out and a wall
- * clock that jumps, both when the test says so in a page that it shares with us ($BOTLS_FAULTS).
+ * Loaded into botlsd by LD_PRELOAD (tests/netns/harness/faults.py): memory that runs out, a wall
+ * clock that jumps, TCP_REPAIR that takes its time, when the test says so in a page that it shares with us ($BOTLS_FAULTS).
  * Mapped before the process confines itself; afterwards no system call is made that botlsd would
  * not.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -23,6 +25,7 @@ struct faults {
 	int64_t count;	   /* allocations of `pid` so far */
 	int64_t failed;
 	int64_t clock_offset; /* seconds, of everybody */
+	int64_t repair_delay; /* milliseconds before TCP_REPAIR begins */
 };
 
 static struct faults none, *faults = &none;
@@ -104,4 +107,16 @@ EXPORT int gettimeofday(struct timeval *restrict ret, void *restrict zone)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	*ret = (struct timeval){ts.tv_sec, ts.tv_nsec / 1000};
 	return 0;
+}
+
+/* The two ends of a connection turn TCP-AO on at different times. */
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	static int (*real)(int fd, int level, int name, const void *value, socklen_t len);
+
+	if (!real)
+		real = dlsym(RTLD_NEXT, "setsockopt");
+	if (level == IPPROTO_TCP && name == TCP_REPAIR && *(const int *)value == TCP_REPAIR_ON)
+		usleep(faults->repair_delay * 1000);
+	return real(fd, level, name, value, len);
 }

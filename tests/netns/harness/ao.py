@@ -58,16 +58,32 @@ def hkdf_expand(key, info, length=EXPORTED_LEN):
     return hmac.digest(key, info + b"\x01", "sha256")[:length]
 
 
+def exported(exporter_secret, label, context, length):
+    """RFC 8446, 7.5, with SHA-256."""
+    def expand_label(secret, label, data, size):
+        label, data = b"tls13 " + label, hashlib.sha256(data).digest()
+        info = struct.pack("!HB", size, len(label)) + label + bytes([len(data)]) + data
+        blocks, last = b"", b""
+        while len(blocks) < size:
+            last = hmac.digest(secret, last + info + bytes([len(blocks) // 32 + 1]), "sha256")
+            blocks += last
+        return blocks[:size]
+
+    return expand_label(expand_label(exporter_secret, label, b"", 32), b"exporter", context, length)
+
+
 def exported_key(exporter_secret, covers_options=False, algorithm="aes-128-cmac-96", key_id=1):
     """K_1 of draft-piraux-tcp-ao-tls from TLS 1.3's exporter secret (RFC 8446, 7.5)."""
     number = {"hmac-sha1-96": 0, "aes-128-cmac-96": 1}[algorithm]
+    return exported(exporter_secret, b"tcp-ao", bytes([covers_options, number, number, key_id]), EXPORTED_LEN)
 
-    def expand_label(secret, label, data):
-        label, data = b"tls13 " + label, hashlib.sha256(data).digest()
-        return hkdf_expand(secret, struct.pack("!HB", EXPORTED_LEN, len(label)) + label + bytes([len(data)]) + data)
 
-    return expand_label(expand_label(exporter_secret, b"tcp-ao", b""), b"exporter",
-                        bytes([covers_options, number, number, key_id]))
+def announced_key(exporter_secret, covers_options=True, algorithm="aes-128-cmac-96"):
+    """tcp-ao = capability: K_1, and what stands for the initial sequence numbers of client and server."""
+    number = {"hmac-sha1-96": 0, "aes-128-cmac-96": 1, "hmac-sha256-96": 2}[algorithm]
+    material = exported(exporter_secret, b"EXPERIMENTAL-botls-tcp-ao-capability",
+                        b"bAO\x01" + bytes([number, covers_options]), EXPORTED_LEN + 8)
+    return material[:EXPORTED_LEN], struct.unpack("!II", material[EXPORTED_LEN:])
 
 
 def next_key(key):
@@ -122,7 +138,10 @@ class Packet:
 
 
 class Verifier:
-    """Judges the segments of connections that it has seen from their first SYN on."""
+    """Judges the segments of connections that it has seen from their first SYN on.
+
+    Or of such as have other numbers in the place of the initial ones: put them into `isn`.
+    """
 
     def __init__(self, *keys):
         """`keys`: (KeyID on the wire, secret, name of the algorithm, covers_options); several may have one KeyID."""

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tcp-ao = capability, an experiment: the session begins as TLS without TCP-AO. What a daemon's
+ * OPEN says to the neighbor gets one more capability, the neighbor's is taken out before the daemon
+ * sees it, and when both have it TCP-AO begins in the running connection.
+ *
+ * The ends cannot do that at the same moment, and none can go back: from then on it neither hears
+ * the other nor is heard, until the other follows. So an end goes first only when it knows that the
+ * other will follow without hearing more of it:
+ *
+ *   1. both OPENs and both KEEPALIVEs have passed;
+ *   2. what our daemon sent in answer is acknowledged: so the other end has received a segment that
+ *      acknowledges its OPEN;
+ *   3. a moment has passed in which acknowledgments leave.
+ *
+ * An end that has not come so far, because the other one was quicker than its acknowledgments or
+ * the network lost them, goes on when it hears nothing for a while although it has sent something,
+ * if it knows that its OPEN has arrived. What is left: a connection that breaks down, for longer
+ * than that while, in the very round trip of the OPENs, after one end has learnt that and before
+ * the other one has: it does not come back.
+ *
+ * Whether control can do it is asked before anything is announced.
+ */
+#include "session_internal.h"
+
+#include "ao.h"
+#include "bgp_open_edit.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <time.h>
+
+/* Labels that begin so are for private use (RFC 5705, section 4). */
+#define EXPORTER_LABEL "EXPERIMENTAL-botls-tcp-ao-capability"
+
+/* What is announced: whose experiment of this code it is, its version, the algorithm (RFC 5926: 0
+ * and 1; 2 is HMAC-SHA-256), whether the other TCP options are covered. */
+#define MARK	  "bAO\x01"
+#define MARK_LEN  4
+#define VALUE_LEN 6
+
+#define TICK_MS	   50
+#define GRACE_MS   250
+#define SILENCE_MS 3000
+/* With TCP-AO, and what we send is not acknowledged: the connection is dead. */
+#define DEAD_MS 20000
+
+/* K_1, and what stands for the initial sequence numbers of client and server. */
+struct material {
+	uint8_t secret[AO_DERIVED_LEN];
+	uint8_t isn[2][4]; /* network byte order */
+};
+_Static_assert(AO_DERIVED_LEN == MESSAGE_AO_SECRET, "of one length");
+
+/* All that our daemon had said at one moment: in bytes of the relay, then of the connection. */
+struct position {
+	bool is_marked, is_written;
+	uint64_t mark, target;
+};
+
+/* A direction's first message, as long as it is not whole. */
+struct first {
+	uint8_t data[BGP_OPEN_MAX];
+	size_t have;
+	bool is_over;
+};
+
+struct capability {
+	struct session *session;
+	struct timer *timer;
+	enum session_capability state;
+	int64_t since;
+	char text[256];
+	uint32_t request; /* to control; 0: none */
+	bool is_offered, is_trial;
+	uint8_t code;
+	enum tcp_ao_algorithm algorithm;
+	bool covers_options;
+	uint64_t rekey_ms;
+	struct first *first; /* by relay_side; NULL once both have passed */
+	uint8_t own[VALUE_LEN], peers[VALUE_LEN];
+	size_t peers_len; /* 0: none */
+
+	struct position open, answer;
+	uint64_t acked, received; /* progress, and when there was some: */
+	uint64_t progress_ms;
+	uint64_t ready_ms; /* since when the answer is known to have arrived; 0: it is not */
+};
+
+const char *session_capability_name(enum session_capability c)
+{
+	switch (c) {
+	case CAPABILITY_NONE: return "off";
+	case CAPABILITY_UNAVAILABLE: return "unavailable";
+	case CAPABILITY_WAITING: return "waiting";
+	case CAPABILITY_NO_PEER: return "not-announced";
+	case CAPABILITY_OTHER: return "different";
+	case CAPABILITY_AGREED: return "agreed";
+	case CAPABILITY_ON: return "on";
+	case CAPABILITY_FAILED: return "failed";
+	}
+	return "?";
+}
+
+static void PRINTF(3, 4)
+	set_state(struct capability *c, enum session_capability state, const char *fmt, ...)
+{
+	va_list ap;
+
+	c->state = state;
+	c->since = time(NULL);
+	va_start(ap, fmt);
+	vsnprintf(c->text, sizeof(c->text), fmt, ap);
+	va_end(ap);
+}
+
+/* --- the OPENs
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static uint8_t number_of(enum tcp_ao_algorithm a)
+{
+	switch (a) {
+	case TCP_AO_HMAC_SHA1_96: return 0;
+	case TCP_AO_AES_128_CMAC_96: return 1;
+	case TCP_AO_HMAC_SHA256_96: return 2;
+	}
+	return 255;
+}
+
+static struct bgp_capability of_config(const struct capability *c, uint8_t len)
+{
+	return (struct bgp_capability){c->code, len, c->own};
+}
+
+static void add_ours(struct capability *c, struct first *f)
+{
+	struct bgp_capability ours = of_config(c, VALUE_LEN);
+	int r = bgp_open_add_capability(f->data, f->have, &ours);
+
+	if (r > 0) {
+		f->have = r;
+		return;
+	}
+	c->is_offered = false;
+	set_state(c, CAPABILITY_UNAVAILABLE, "%s",
+		  r == -ENOSPC ? "the daemon's OPEN has no room for a capability more"
+			       : "what the daemon began with is no OPEN that can be read");
+}
+
+static void take_theirs(struct capability *c, struct first *f)
+{
+	struct bgp_capability mark = of_config(c, MARK_LEN);
+	int r = bgp_open_take_capability(f->data, f->have, &mark, c->peers, sizeof(c->peers),
+					 &c->peers_len);
+
+	if (r > 0)
+		f->have = r;
+}
+
+static void decide(struct capability *c)
+{
+	free(TAKE(c->first));
+	if (c->state != CAPABILITY_WAITING)
+		return;
+	if (!c->peers_len)
+		set_state(c, CAPABILITY_NO_PEER, "%s", "");
+	else if (c->peers_len != VALUE_LEN || memcmp(c->peers, c->own, VALUE_LEN) != 0)
+		set_state(c, CAPABILITY_OTHER,
+			  "the neighbor announces another algorithm, tcp-ao-options or version");
+	else if (timer_set_ms(c->timer, TICK_MS) == 0)
+		set_state(c, CAPABILITY_AGREED, "%s", "");
+}
+
+/* How long the first message is, as far as that is known. */
+static size_t length_of(const struct first *f)
+{
+	size_t length = BGP_HEADER_LEN;
+
+	if (f->have >= BGP_HEADER_LEN)
+		length = (size_t)f->data[16] << 8 | f->data[17];
+	/* One that cannot be is passed on as it is. */
+	return length < BGP_HEADER_LEN || length > BGP_OPEN_MAX ? f->have : length;
+}
+
+/* Takes from `data` what belongs to the first message. Returns how much. */
+static size_t collect(struct first *f, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+
+	while (used < len && f->have < length_of(f)) {
+		size_t n = length_of(f) - f->have;
+
+		n = n < len - used ? n : len - used;
+		memcpy(f->data + f->have, data + used, n);
+		f->have += n;
+		used += n;
+	}
+	return used;
+}
+
+static size_t on_edit(void *arg, enum relay_side from, uint8_t *data, size_t len, bool is_last)
+{
+	struct session *s = arg;
+	struct capability *c = s->capability;
+	struct first *f = &c->first[from];
+	size_t used = collect(f, data, len), out;
+
+	if (f->have < length_of(f) && !is_last)
+		return 0;
+	relay_set_edit(s->relay, from, NULL);
+	f->is_over = true;
+	if (from == RELAY_OUTER)
+		take_theirs(c, f);
+	else if (c->is_offered)
+		add_ours(c, f);
+	out = f->have;
+	memmove(data + out, data + used, len - used);
+	memcpy(data, f->data, out);
+	if (c->first[RELAY_INNER].is_over && c->first[RELAY_OUTER].is_over)
+		decide(c);
+	return out + len - used;
+}
+_Static_assert(RELAY_EDIT_ROOM >= BGP_OPEN_MAX, "a first message fits");
+
+/* --- the moment
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static bool derive(struct capability *c, struct material *ret)
+{
+	struct transport *outer = relay_transport(c->session->relay, RELAY_OUTER);
+
+	return tls_export(transport_get_tls(outer), EXPORTER_LABEL, c->own, sizeof(c->own), ret,
+			  sizeof(*ret)) == 0;
+}
+
+static uint32_t number(const uint8_t p[static 4])
+{
+	return (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+}
+
+/* The neighbor has TCP-AO by now, or will have, and this end not: that is no connection. May free
+ * the session. */
+static void lost(struct capability *c, const char *why)
+{
+	struct session *s = c->session;
+	char text[256];
+
+	snprintf(text, sizeof(text), "tcp-ao = capability: %s", why);
+	set_state(c, CAPABILITY_FAILED, "%s", why);
+	timer_stop(c->timer);
+	s->ops->on_no_ao(s->host, s, why);
+	session_ao_failed(s, text);
+}
+
+static void switch_on(struct capability *c)
+{
+	struct message_want_ao m = {};
+	struct session *s = c->session;
+	bool is_client = s->direction == SESSION_OUT;
+	struct material material;
+	struct errtext e = {};
+
+	if (!derive(c, &material)) {
+		lost(c, "no key could be derived");
+		return;
+	}
+	memcpy(m.secret, material.secret, sizeof(m.secret));
+	m.send_isn = number(material.isn[!is_client]);
+	m.recv_isn = number(material.isn[is_client]);
+	explicit_bzero(&material, sizeof(material));
+	relay_pause(s->relay, true);
+	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), &m, &e);
+	explicit_bzero(&m, sizeof(m));
+	if (c->request)
+		return;
+	relay_pause(s->relay, false);
+	lost(c, e.text[0] ? e.text : "control cannot be asked");
+}
+
+/* Has all that our daemon had said, when this was first asked, arrived? */
+static bool is_acked(struct capability *c, struct position *p, size_t unacked)
+{
+	const struct relay *relay = c->session->relay;
+
+	if (!p->is_marked) {
+		p->mark = relay_bytes(relay, RELAY_INNER);
+		p->is_marked = true;
+	}
+	if (!p->is_written && relay_written(relay, RELAY_INNER) >= p->mark) {
+		p->target = c->acked + unacked;
+		p->is_written = true;
+	}
+	return p->is_written && c->acked >= p->target;
+}
+
+static bool is_time(struct capability *c, size_t unacked, uint64_t now)
+{
+	const uint64_t *in = c->session->in.messages, *out = c->session->out.messages;
+	bool has_arrived = is_acked(c, &c->open, unacked) || in[BGP_KEEPALIVE];
+
+	if (!c->ready_ms && in[BGP_KEEPALIVE] && out[BGP_KEEPALIVE] &&
+	    is_acked(c, &c->answer, unacked))
+		c->ready_ms = now;
+	if (c->ready_ms)
+		return now >= c->ready_ms + GRACE_MS;
+	return has_arrived && unacked && now >= c->progress_ms + SILENCE_MS;
+}
+
+/* With TCP-AO, until it is known to work. Where nothing comes at all it is not for us to say that
+ * the network will not come back. */
+static void watch_signed(struct capability *c, size_t unacked, uint64_t now)
+{
+	struct session *s = c->session;
+	struct tcp_ao_status status;
+
+	if (tcp_ao_get_status(session_outer_fd(s), &status) < 0 || status.good)
+		return;
+	if (!unacked || now < c->progress_ms + DEAD_MS) {
+		timer_set_ms(c->timer, TICK_MS * 4);
+		return;
+	}
+	if (status.required)
+		lost(c, "the neighbor announced TCP-AO, but what comes from it is not signed");
+	else
+		s->ops->on_no_ao(s->host, s,
+				 "nothing comes from the neighbor since it was turned on");
+}
+
+static void on_tick(void *arg)
+{
+	struct capability *c = arg;
+	struct session *s = c->session;
+	uint64_t acked, received, now = loop_now_ms();
+	int fd = session_outer_fd(s);
+	size_t unacked;
+
+	if (s->is_closing || fd < 0 || sock_get_progress(fd, &acked, &received) < 0)
+		return;
+	unacked = sock_unacked(fd);
+	if (acked != c->acked || received != c->received || !unacked)
+		c->progress_ms = now;
+	c->acked = acked;
+	c->received = received;
+	if (c->state == CAPABILITY_ON)
+		watch_signed(c, unacked, now);
+	else if (is_time(c, unacked, now))
+		switch_on(c);
+	else
+		timer_set_ms(c->timer, TICK_MS);
+}
+
+/* --- control's answers
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* The relay has waited for this before it began. */
+static void on_trial(struct capability *c, int error, const char *text)
+{
+	struct session *s = c->session;
+
+	if (error == 0)
+		c->is_offered = true;
+	else
+		set_state(c, CAPABILITY_UNAVAILABLE, "%s", text);
+	if (c->is_offered)
+		relay_set_edit(s->relay, RELAY_INNER, on_edit);
+	else
+		c->first[RELAY_INNER].is_over = true;
+}
+
+/* From here on keys are as with exporter. */
+static int begin_rekeying(struct capability *c)
+{
+	struct session *s = c->session;
+	const struct ao_exporter_params params = {
+		.loop = s->loop,
+		.fd = session_outer_fd(s),
+		.peer = s->peer,
+		.algorithm = c->algorithm,
+		.covers_options = c->covers_options,
+		.is_installed = true,
+		.rekey_ms = c->rekey_ms,
+		.switch_ms = UINT64_MAX,
+		.on_failed = session_ao_failed,
+		.arg = s,
+	};
+	struct material material;
+	int r = derive(c, &material) ? 0 : -EIO;
+
+	if (r == 0)
+		r = ao_exporter_new(&params, material.secret, &s->ao);
+	explicit_bzero(&material, sizeof(material));
+	return r;
+}
+
+static void on_switched(struct capability *c, int error, const char *text)
+{
+	int r = error == 0 ? begin_rekeying(c) : 0;
+
+	if (error != 0 || r < 0) {
+		lost(c, error != 0 ? text : strerror(-r));
+		return;
+	}
+	set_state(c, CAPABILITY_ON, "%s", "");
+	c->progress_ms = loop_now_ms();
+	timer_set_ms(c->timer, TICK_MS * 4);
+}
+
+void session_give_ao(struct session *s, uint32_t request, int error, const char *text)
+{
+	struct capability *c = s->capability;
+
+	if (!c || !request || c->request != request)
+		return;
+	c->request = 0;
+	if (relay_pause(s->relay, false) < 0) {
+		session_end(s, "out of memory");
+		return;
+	}
+	if (s->is_closing)
+		return;
+	if (c->is_trial) {
+		c->is_trial = false;
+		on_trial(c, error, text);
+	} else {
+		on_switched(c, error, text);
+	}
+}
+
+/* --- life
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static void ask_for_trial(struct capability *c)
+{
+	struct session *s = c->session;
+	struct message_want_ao m = {.is_trial = true};
+	struct errtext e = {};
+
+	c->is_trial = true;
+	relay_pause(s->relay, true);
+	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), &m, &e);
+	if (c->request)
+		return;
+	c->is_trial = false;
+	on_trial(c, -EIO, e.text[0] ? e.text : "control cannot be asked");
+	relay_pause(s->relay, false);
+}
+
+void session_capability_start(struct session *s)
+{
+	struct capability *c = calloc(1, sizeof(*c));
+	const struct ao_config *ao = &s->config->ao;
+
+	if (!c || timer_new(s->loop, on_tick, c, &c->timer) < 0 ||
+	    !(c->first = calloc(2, sizeof(*c->first)))) {
+		/* Without it: nothing was announced yet. */
+		if (c)
+			timer_free(c->timer);
+		free(c);
+		return;
+	}
+	c->session = s;
+	c->code = ao->capability_code;
+	c->algorithm = ao->own.algorithm;
+	c->covers_options = ao->own.covers_options;
+	c->rekey_ms = ao->rekey * 1000ULL;
+	memcpy(c->own, MARK, MARK_LEN);
+	c->own[MARK_LEN] = number_of(c->algorithm);
+	c->own[MARK_LEN + 1] = c->covers_options;
+	s->capability = c;
+	set_state(c, CAPABILITY_WAITING, "%s", "");
+	relay_set_edit(s->relay, RELAY_OUTER, on_edit);
+	ask_for_trial(c);
+}
+
+void session_capability_free(struct session *s)
+{
+	struct capability *c = TAKE(s->capability);
+
+	if (!c)
+		return;
+	if (c->request)
+		s->ops->forget_request(s->host, c->request);
+	timer_free(c->timer);
+	free(c->first);
+	free(c);
+}
+
+void session_capability_get_info(const struct session *s, struct session_capability_info *ret)
+{
+	const struct capability *c = s->capability;
+
+	*ret = (struct session_capability_info){.text = ""};
+	if (!c)
+		return;
+	ret->state = c->state;
+	ret->since = c->since;
+	ret->text = c->text;
+}
+
+/* OPEN Message Error: Unsupported Optional Parameter. Its daemon knows no capabilities at all; ours
+ * would try without, in vain (RFC 5492, section 3). */
+void session_capability_on_notification(struct session *s, const struct bgp_notification *n)
+{
+	const struct capability *c = s->capability;
+
+	if (c && c->is_offered && n->code == 2 && n->subcode == 4)
+		s->ops->on_no_ao(s->host, s, "its daemon refuses an OPEN with it");
+}
