@@ -82,7 +82,7 @@ void session_end(struct session *s, const char *why)
 {
 	s->is_closing = true;
 	drop_request(s); /* the host is gone after on_ended */
-	session_capability_free(s);
+	session_capability_end(s);
 	session_capture_end(s, why);
 	s->ops->on_ended(s->host, s, why);
 	session_free(s);

@@ -45,6 +45,8 @@
 #define SILENCE_MS 3000
 /* With TCP-AO, and what we send is not acknowledged: the connection is dead. */
 #define DEAD_MS 20000
+/* The same at the end of a session, whose daemon was quicker to see it. */
+#define DEAD_AT_END_MS 3000
 
 /* K_1, and what stands for the initial sequence numbers of client and server. */
 struct material {
@@ -74,6 +76,7 @@ struct capability {
 	char text[256];
 	uint32_t request; /* to control; 0: none */
 	bool is_offered, is_trial;
+	bool is_proven; /* something signed has come */
 	uint8_t code;
 	enum tcp_ao_algorithm algorithm;
 	bool covers_options;
@@ -316,7 +319,10 @@ static void watch_signed(struct capability *c, size_t unacked, uint64_t now)
 	struct session *s = c->session;
 	struct tcp_ao_status status;
 
-	if (tcp_ao_get_status(session_outer_fd(s), &status) < 0 || status.good)
+	if (tcp_ao_get_status(session_outer_fd(s), &status) < 0)
+		return;
+	c->is_proven = status.good > 0;
+	if (c->is_proven)
 		return;
 	if (!unacked || now < c->progress_ms + DEAD_MS) {
 		timer_set_ms(c->timer, TICK_MS * 4);
@@ -325,8 +331,7 @@ static void watch_signed(struct capability *c, size_t unacked, uint64_t now)
 	if (status.required)
 		lost(c, "the neighbor announced TCP-AO, but what comes from it is not signed");
 	else
-		s->ops->on_no_ao(s->host, s,
-				 "nothing comes from the neighbor since it was turned on");
+		timer_set_ms(c->timer, TICK_MS * 4);
 }
 
 static void on_tick(void *arg)
@@ -475,6 +480,17 @@ void session_capability_start(struct session *s)
 	set_state(c, CAPABILITY_WAITING, "%s", "");
 	relay_set_edit(s->relay, RELAY_OUTER, on_edit);
 	ask_for_trial(c);
+}
+
+void session_capability_end(struct session *s)
+{
+	const struct capability *c = s->capability;
+
+	if (c && c->state == CAPABILITY_ON && !c->is_proven &&
+	    loop_now_ms() >= c->progress_ms + DEAD_AT_END_MS)
+		s->ops->on_no_ao(s->host, s,
+				 "nothing has come from the neighbor since it was turned on");
+	session_capability_free(s);
 }
 
 void session_capability_free(struct session *s)

@@ -55,6 +55,8 @@ void session_end(struct session *s, const char *why);
 void session_capture_end(struct session *s, const char *why);
 /* tcp-ao = capability, for as long as the relay runs. */
 void session_capability_start(struct session *s);
+/* The session has ended, or only goes away. */
+void session_capability_end(struct session *s);
 void session_capability_free(struct session *s);
 void session_capability_get_info(const struct session *s, struct session_capability_info *ret);
 /* A NOTIFICATION may be the neighbor's answer to what was announced. */

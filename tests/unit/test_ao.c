@@ -133,6 +133,42 @@ static void what_does_not_go_together(void **state)
 	config_free(load("neighbor 192.0.2.1 { mode = off tcp-ao = static tcp-md5 = x }"));
 }
 
+/* tcp-ao = capability: nobody's first segments have it, so nothing of it stands in anybody's way.
+ */
+static void by_capability(void **state)
+{
+#define CAP "tcp-ao = capability "
+	_cleanup_config_ struct config *c =
+		load(IDENTITY "tcp-ao-policy = preferred "
+			      "neighbor 192.0.2.1 { " CAP "mode = preferred tcp-ao-rekey = 10 "
+			      "tcp-ao-capability-code = 254 tcp-ao-algorithm = hmac-sha256-96 }"
+			      "neighbor 192.0.2.0/24 { " CAP "}"
+			      "neighbor 192.0.2.9 { mode = off " CAP "}");
+	const struct neighbor_config *n = config_neighbor(c, "192.0.2.1");
+
+	(void)state;
+	assert_true(ao_is_capability(n) && ao_may_be(n) && !ao_is_wanted(n) && !ao_is_static(n));
+	assert_int_equal(n->ao.capability_code, 254);
+	assert_int_equal(n->ao.rekey, 10);
+	assert_int_equal(ao_chain(n).n, 0);
+	assert_null(ao_refusal(n, false));
+	assert_int_equal(config_neighbor(c, "192.0.2.0/24")->ao.capability_code, 247);
+	assert_true(config_neighbor(c, "192.0.2.0/24")->ao.own.covers_options);
+	assert_false(ao_may_be(config_neighbor(c, "192.0.2.9")));
+
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "tcp-ao-key = x }", "follow from TLS");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "tcp-ao-send-id = 1 }",
+		       "follow from TLS");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "tcp-ao-policy = required }",
+		       "begins without TCP-AO");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "tcp-md5 = x }",
+		       "tcp-ao and tcp-md5 exclude each other");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "mode = tcp-ao role = connect }",
+		       "without TCP-AO would be clear text");
+	assert_refused(IDENTITY "neighbor 192.0.2.1 { " CAP "tcp-ao-capability-code = 238 }",
+		       "239 to 254");
+}
+
 /* mode = tcp-ao: nothing of TLS, but all of TCP-AO, and only we connect. */
 static void tcp_ao_alone(void **state)
 {
@@ -889,6 +925,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options),
 		cmocka_unit_test(what_does_not_go_together),
+		cmocka_unit_test(by_capability),
 		cmocka_unit_test(tcp_ao_alone),
 		cmocka_unit_test(one_key_for_two_neighbors),
 		cmocka_unit_test(a_kernel_without_it),

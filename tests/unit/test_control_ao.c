@@ -212,14 +212,69 @@ static void tcp_ao_alone(void **state)
 	}
 }
 
+static int answer_to(struct rig *r, struct message_want_ao *want, size_t len, int fd)
+{
+	struct fake_worker *w = &r->workers[0];
+	size_t before = crig_count(w, MSG_AO);
+	const struct message_ao *answer;
+
+	assert_int_equal(ipc_send(w->ipc, MSG_WANT_AO, 9, want, len, fd), 0);
+	crig_until(r, crig_count(w, MSG_AO) == before + 1);
+	assert_int_equal(crig_last(w, MSG_AO)->id, 9);
+	assert_int_equal(crig_last(w, MSG_AO)->len, sizeof(*answer));
+	answer = (const void *)crig_last(w, MSG_AO)->payload;
+	assert_true(answer->error == 0 || answer->error == -EINVAL || answer->text[0]);
+	return answer->error;
+}
+
+/* tcp-ao = capability: what a worker asks for on which connection, whatever it is. */
+static void turning_it_on(void **state)
+{
+	struct message_want_ao want = {.is_trial = true}, unterminated;
+	struct rig *r = *state;
+	int fd, other, strangers[2], pair[2], none = r->c->tls.has_ao ? 0 : -ENOPROTOOPT;
+	bool may_repair;
+
+	crig_write(r, ONE CHAINED OTHER "neighbor \"127.0.0.5\" { tcp-ao = capability }\n");
+	reload(r);
+	fd = accepted_from(r, "127.0.0.5", NULL, &other);
+	strangers[0] = accepted_from(r, "127.0.0.3", NULL, &strangers[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	memset(&unterminated, 'x', sizeof(unterminated));
+	assert_int_equal(answer_to(r, &want, 0, fd), -EINVAL);
+	assert_int_equal(answer_to(r, &unterminated, sizeof(want), fd), -EPERM);
+	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EPERM);
+	/* Static keys, none. */
+	strcpy(want.neighbor, "127.0.0.2");
+	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EPERM);
+	strcpy(want.neighbor, "127.0.0.3");
+	assert_int_equal(answer_to(r, &want, sizeof(want), strangers[0]), -EPERM);
+	strcpy(want.neighbor, "127.0.0.5");
+	none = none ? none : -ENOTCONN;
+	assert_int_equal(answer_to(r, &want, sizeof(want), -1), none);
+	assert_int_equal(answer_to(r, &want, sizeof(want), pair[0]), none);
+	assert_int_equal(answer_to(r, &want, sizeof(want), strangers[0]), none);
+	assert_int_equal(answer_to(r, &want, sizeof(want), r->c->tls.fds[0]), none);
+	if (r->c->tls.has_ao) {
+		may_repair = answer_to(r, &want, sizeof(want), fd) == 0;
+		want.is_trial = false;
+		assert_int_equal(answer_to(r, &want, sizeof(want), fd), may_repair ? 0 : -EPERM);
+	}
+	close(fd);
+	close(other);
+	for (int i = 0; i < 2; i++) {
+		close(strangers[i]);
+		close(pair[i]);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, crig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(what_is_no_connection),
-		T(a_reload_asks_for_what_changes),
-		T(time_goes_by),
-		T(tcp_ao_alone),
+		T(what_is_no_connection), T(a_reload_asks_for_what_changes),
+		T(time_goes_by),	  T(tcp_ao_alone),
+		T(turning_it_on),
 	};
 
 	return cmocka_run_group_tests(tests, crig_group_setup, crig_group_teardown);

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tcp-ao = capability in a session whose daemon, neighbor and control the test plays. No kernel
+ * with TCP-AO is needed: control alone touches it.
+ */
+#include "session.h"
+
+#include "sock.h"
+#include "tls_pair.h"
+#include "util.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#define MARKER "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+#define FIXED  "\x01\x04\xfb\xf4\x00\x5a\xc0\x00\x02\x02"
+#define CODE   "\xf7"
+#define OURS                                                                                       \
+	"\x02\x08" CODE "\x06"                                                                     \
+	"bAO\x01\x01\x01"
+#define OPEN	  MARKER "\x00\x1d" FIXED "\x00"
+#define OPEN_AO	  MARKER "\x00\x27" FIXED "\x0a" OURS
+#define KEEPALIVE MARKER "\x00\x13\x04"
+#define LABEL	  "EXPERIMENTAL-botls-tcp-ao-capability"
+
+struct bytes {
+	const char *data;
+	size_t len;
+};
+#define BYTES(s) ((struct bytes){s, sizeof(s) - 1})
+
+struct play {
+	struct loop *loop;
+	struct session *session;
+	struct neighbor_config config;
+	struct tls_ctx *ours, *theirs;
+	int daemon, neighbor;
+	struct tls *tls; /* the neighbor's, a server's */
+	bool is_done, refuses;
+	uint32_t request, forgotten;
+	unsigned trials, switches, failures, no_ao;
+	struct message_want_ao last;
+	char no_ao_text[256];
+	bool has_ended;
+};
+
+static uint32_t want_socket(void *host, struct session *s, bool clear)
+{
+	struct play *p = host;
+
+	(void)s;
+	(void)clear;
+	return ++p->request;
+}
+
+static void forget_request(void *host, uint32_t id)
+{
+	((struct play *)host)->forgotten = id;
+}
+
+static bool may_handshake(void *host)
+{
+	(void)host;
+	return true;
+}
+
+static void on_state(void *host, struct session *s)
+{
+	(void)host;
+	(void)s;
+}
+
+static void on_notification(void *host, struct session *s, bool inbound,
+			    const struct bgp_notification *n)
+{
+	(void)host;
+	(void)s;
+	(void)inbound;
+	(void)n;
+}
+
+static void on_failure(void *host, struct session *s, enum tls_reason reason, const char *text)
+{
+	(void)s;
+	(void)text;
+	assert_int_equal(reason, TLS_REASON_REFUSED);
+	((struct play *)host)->failures++;
+}
+
+static uint32_t want_ao(void *host, struct session *s, int fd, struct message_want_ao *m,
+			struct errtext *e)
+{
+	struct play *p = host;
+
+	(void)s;
+	assert_true(fd >= 0);
+	if (p->refuses) {
+		errtext_set(e, 0, "not today");
+		return 0;
+	}
+	p->trials += m->is_trial;
+	p->switches += !m->is_trial;
+	p->last = *m;
+	return ++p->request;
+}
+
+static void on_no_ao(void *host, struct session *s, const char *text)
+{
+	struct play *p = host;
+
+	(void)s;
+	p->no_ao++;
+	snprintf(p->no_ao_text, sizeof(p->no_ao_text), "%s", text);
+}
+
+static void on_ended(void *host, struct session *s, const char *why)
+{
+	struct play *p = host;
+
+	(void)s;
+	(void)why;
+	p->has_ended = true;
+	p->session = NULL;
+}
+
+static const struct session_host_ops ops = {
+	.want_outer = want_socket,
+	.forget_request = forget_request,
+	.may_handshake = may_handshake,
+	.on_state = on_state,
+	.on_bgp = on_state,
+	.on_notification = on_notification,
+	.on_failure = on_failure,
+	.want_ao = want_ao,
+	.on_no_ao = on_no_ao,
+	.on_ended = on_ended,
+};
+
+static void turn(struct play *p)
+{
+	loop_turn(p->loop, false);
+	if (p->tls && !p->is_done)
+		p->is_done = tls_handshake(p->tls) == TLS_DONE;
+	usleep(1000);
+}
+
+#define until(p, condition)                                                                        \
+	do {                                                                                       \
+		for (int i_ = 0; !(condition); i_++) {                                             \
+			assert_true(i_ < 20000);                                                   \
+			turn(p);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static void connection(int *a, int *b)
+{
+	struct addr lo = address("127.0.0.1");
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct pollfd l = {.events = POLLIN};
+
+	assert_int_equal(sock_listener(&lo, 0, 4, &l.fd), 0);
+	assert_int_equal(getsockname(l.fd, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(sock_bound(&lo, 0, a), 0);
+	if (connect(*a, (struct sockaddr *)&ss, len) < 0)
+		assert_int_equal(errno, EINPROGRESS);
+	assert_int_equal(poll(&l, 1, 10000), 1);
+	*b = accept4(l.fd, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(*b >= 0);
+	close(l.fd);
+}
+
+static int setup(void **state)
+{
+	struct play *p = calloc(1, sizeof(*p));
+	struct tls_params ours = good_params(&pki.client), theirs = good_params(&pki.server);
+	struct errtext e;
+
+	assert_int_equal(loop_new(&p->loop), 0);
+	assert_int_equal(tls_ctx_new(&ours, &p->ours, &e), 0);
+	assert_int_equal(tls_ctx_new(&theirs, &p->theirs, &e), 0);
+	p->daemon = p->neighbor = -1;
+	p->config = (struct neighbor_config){
+		.tls_port = 8179,
+		.ttl = 255,
+		.handshake_timeout = 5,
+		.hold_time = 60,
+		.key_update_records = 1 << 20,
+		.ao = {.mode = AO_CAPABILITY, .capability_code = 247},
+	};
+	p->config.ao.own.covers_options = true;
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct play *p = *state;
+
+	session_free(p->session);
+	tls_free(p->tls);
+	cleanup_close(&p->daemon);
+	cleanup_close(&p->neighbor);
+	tls_ctx_unref(p->ours);
+	tls_ctx_unref(p->theirs);
+	loop_free(p->loop);
+	free(p);
+	return 0;
+}
+
+/* The daemon has connected, and TLS with the neighbor is up. */
+static void begin(struct play *p)
+{
+	struct session_params sp = {.loop = p->loop,
+				    .ops = &ops,
+				    .host = p,
+				    .id = 1,
+				    .config = &p->config,
+				    .ctx = p->ours,
+				    .own = address(CLIENT_ADDRESS),
+				    .peer = address(SERVER_ADDRESS)};
+	struct addr peer = address(CLIENT_ADDRESS);
+	int inner, outer;
+
+	connection(&p->daemon, &inner);
+	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
+	until(p, p->request);
+	connection(&outer, &p->neighbor);
+	assert_int_equal(tls_new(p->theirs, TLS_SERVER, p->neighbor, &peer, &p->tls), 0);
+	session_give_socket(p->session, p->request, outer, NULL);
+	until(p, p->is_done && session_state(p->session) == SESSION_UP);
+}
+
+static void daemon_says(struct play *p, struct bytes b)
+{
+	assert_int_equal(send(p->daemon, b.data, b.len, 0), b.len);
+}
+
+static void neighbor_says(struct play *p, struct bytes b)
+{
+	size_t n;
+
+	assert_int_equal(tls_write(p->tls, b.data, b.len, &n), TLS_DONE);
+	assert_int_equal(n, b.len);
+}
+
+static void daemon_gets(struct play *p, struct bytes b)
+{
+	char buf[512];
+	size_t have = 0;
+
+	assert_true(b.len <= sizeof(buf));
+	for (int i = 0; have < b.len; i++) {
+		ssize_t n = recv(p->daemon, buf + have, b.len - have, 0);
+
+		assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+		assert_true(i < 20000);
+		have += n > 0 ? n : 0;
+		turn(p);
+	}
+	assert_memory_equal(buf, b.data, b.len);
+}
+
+static void neighbor_gets(struct play *p, struct bytes b)
+{
+	char buf[512];
+	size_t have = 0, n = 0;
+
+	for (int i = 0; have < b.len; i++) {
+		n = 0;
+		if (tls_read(p->tls, buf + have, b.len - have, &n) == TLS_DONE)
+			have += n;
+		assert_true(i < 20000);
+		turn(p);
+	}
+	assert_memory_equal(buf, b.data, b.len);
+}
+
+static void nothing_arrives(struct play *p)
+{
+	char c;
+	size_t n;
+
+	for (int i = 0; i < 50; i++) {
+		turn(p);
+		assert_int_equal(recv(p->daemon, &c, 1, 0), -1);
+		assert_int_equal(tls_read(p->tls, &c, 1, &n), TLS_WANT_READ);
+	}
+}
+
+static struct session_capability_info info(struct play *p)
+{
+	struct session_info i;
+
+	session_get_info(p->session, &i);
+	return i.capability;
+}
+
+static void answer(struct play *p, int error, const char *text)
+{
+	session_give_ao(p->session, p->request, error, text);
+}
+
+static void exchange(struct play *p, struct bytes neighbors_open, struct bytes arrives)
+{
+	daemon_says(p, BYTES(OPEN));
+	neighbor_gets(p, BYTES(OPEN_AO));
+	neighbor_says(p, neighbors_open);
+	daemon_gets(p, arrives);
+	daemon_says(p, BYTES(KEEPALIVE));
+	neighbor_says(p, BYTES(KEEPALIVE));
+	neighbor_gets(p, BYTES(KEEPALIVE));
+	daemon_gets(p, BYTES(KEEPALIVE));
+}
+
+static uint32_t number(const uint8_t *b)
+{
+	return (uint32_t)b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3];
+}
+
+/* Nothing passes before control has said that it can be done, nor while it is done. */
+static void agreed(void **state)
+{
+	struct play *p = *state;
+	struct session_info i;
+	uint8_t material[40];
+
+	begin(p);
+	assert_int_equal(p->trials, 1);
+	daemon_says(p, BYTES(OPEN));
+	neighbor_says(p, BYTES(OPEN_AO));
+	nothing_arrives(p);
+	answer(p, 0, "");
+	neighbor_gets(p, BYTES(OPEN_AO));
+	daemon_gets(p, BYTES(OPEN));
+	assert_int_equal(info(p).state, CAPABILITY_AGREED);
+	/* Only one of the daemons has answered. */
+	neighbor_says(p, BYTES(KEEPALIVE));
+	daemon_gets(p, BYTES(KEEPALIVE));
+	nothing_arrives(p);
+	assert_int_equal(p->switches, 0);
+	daemon_says(p, BYTES(KEEPALIVE));
+	neighbor_gets(p, BYTES(KEEPALIVE));
+	until(p, p->switches);
+
+	assert_int_equal(tls_export(p->tls, LABEL, "bAO\x01\x01\x01", 6, material, 40), 0);
+	assert_memory_equal(p->last.secret, material, 32);
+	assert_int_equal(p->last.send_isn, number(material + 32)); /* of the client */
+	assert_int_equal(p->last.recv_isn, number(material + 36));
+	daemon_says(p, BYTES("x"));
+	nothing_arrives(p);
+	/* This kernel has none on the connection: the keys cannot be looked after. */
+	answer(p, -ENOMEM, "no memory for it");
+	assert_int_equal(p->no_ao, 1);
+	assert_string_equal(p->no_ao_text, "no memory for it");
+	assert_int_equal(p->failures, 1);
+	session_get_info(p->session, &i);
+	assert_int_equal(i.capability.state, CAPABILITY_FAILED);
+}
+
+static void in_pieces(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	for (size_t i = 0; i < sizeof(OPEN_AO) - 1; i++) {
+		if (i < sizeof(OPEN) - 1)
+			daemon_says(p, (struct bytes){OPEN + i, 1});
+		neighbor_says(p, (struct bytes){OPEN_AO + i, 1});
+		turn(p);
+	}
+	neighbor_gets(p, BYTES(OPEN_AO));
+	daemon_gets(p, BYTES(OPEN));
+}
+
+static void only_we(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	exchange(p, BYTES(OPEN), BYTES(OPEN));
+	assert_int_equal(info(p).state, CAPABILITY_NO_PEER);
+	nothing_arrives(p);
+	assert_int_equal(p->switches, 0);
+}
+
+static void something_else(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	exchange(p,
+		 BYTES(MARKER "\x00\x27" FIXED "\x0a\x02\x08" CODE "\x06"
+			      "bAO\x01\x00\x01"),
+		 BYTES(OPEN));
+	assert_int_equal(info(p).state, CAPABILITY_OTHER);
+	nothing_arrives(p);
+	assert_int_equal(p->switches, 0);
+}
+
+/* The neighbor's is stripped all the same. */
+static void control_cannot(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, -ENOPROTOOPT, "no TCP-AO here");
+	daemon_says(p, BYTES(OPEN));
+	neighbor_gets(p, BYTES(OPEN));
+	neighbor_says(p, BYTES(OPEN_AO));
+	daemon_gets(p, BYTES(OPEN));
+	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
+	assert_string_equal(info(p).text, "no TCP-AO here");
+}
+
+static void not_asked(void **state)
+{
+	struct play *p = *state;
+
+	p->refuses = true;
+	begin(p);
+	daemon_says(p, BYTES(OPEN));
+	neighbor_gets(p, BYTES(OPEN));
+	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
+	assert_string_equal(info(p).text, "not today");
+}
+
+/* What is no OPEN passes as it is, its end too. */
+static void no_open(void **state)
+{
+	struct play *p = *state;
+	size_t n;
+	char c;
+
+	begin(p);
+	answer(p, 0, "");
+	daemon_says(p, BYTES(KEEPALIVE));
+	neighbor_gets(p, BYTES(KEEPALIVE));
+	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
+	neighbor_says(p, BYTES(MARKER "\x00\x1d"));
+	turn(p);
+	assert_int_equal(tls_close_notify(p->tls), TLS_DONE);
+	assert_int_equal(shutdown(p->neighbor, SHUT_WR), 0);
+	daemon_gets(p, BYTES(MARKER "\x00\x1d"));
+	until(p, recv(p->daemon, &c, 1, 0) == 0);
+	close(TAKE_FD(p->daemon));
+	until(p, tls_read(p->tls, &c, 1, &n) == TLS_EOF);
+	until(p, p->has_ended);
+}
+
+static void refused_by_an_old_daemon(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	daemon_says(p, BYTES(OPEN));
+	neighbor_gets(p, BYTES(OPEN_AO));
+	neighbor_says(p, BYTES(MARKER "\x00\x15\x03\x02\x04"));
+	daemon_gets(p, BYTES(MARKER "\x00\x15\x03\x02\x04"));
+	assert_int_equal(p->no_ao, 1);
+}
+
+static void the_end_while_control_is_at_it(void **state)
+{
+	struct play *p = *state;
+	uint32_t request;
+
+	begin(p);
+	request = p->request;
+	session_free(TAKE(p->session));
+	assert_int_equal(p->forgotten, request);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(agreed, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_we, setup, teardown),
+		cmocka_unit_test_setup_teardown(something_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_cannot, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_by_an_old_daemon, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_end_while_control_is_at_it, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
+}
