@@ -14,6 +14,7 @@ from harness.peering import Peering
 from harness.scene import Scene
 from harness.wait import wait_until
 from test_tcp_ao import EXPORTER, STATIC, needs_ao, wait_derived
+from test_tcp_ao_capability import CAPABILITY, wait_on
 
 ATTACKS = ("rst", "fin", "data")
 DATA = {179: b"\xff" * 16 + b"\x00\x15\x03\x06\x02",  # NOTIFICATION: Cease
@@ -69,13 +70,15 @@ def test_tls_alone(lab, pki, forger, kind):
 
 
 @needs_ao
-@pytest.mark.parametrize("options", [STATIC, EXPORTER], ids=["static", "exporter"])
+@pytest.mark.parametrize("options", [STATIC, EXPORTER, CAPABILITY], ids=["static", "exporter", "capability"])
 def test_tls_and_tcp_ao(lab, pki, forger, options):
     a, b, stranger = lab.exchange(3)
     scene = Scene(lab, pki, routers=(a, b), options=options)
     scene.daemons(**HOLD).wait_up()
     if options is EXPORTER:
         wait_derived(scene)
+    elif options is CAPABILITY:
+        wait_on(scene)
     since = scene.since()
 
     def refused():
