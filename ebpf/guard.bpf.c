@@ -168,13 +168,56 @@ static __always_inline bool is_ours(struct __sk_buff *skb, enum direction d, con
 	       n->own.words[0] == p->source.words[0];
 }
 
-static __always_inline bool socket_may_pass(struct __sk_buff *skb)
+static __always_inline bool is_passed(struct bpf_sock *sk)
 {
-	struct bpf_sock *sk = skb->sk;
+	return bpf_sk_storage_get(&bypass, sk, NULL, 0) ||
+	       bpf_sk_storage_get(&carriers, sk, NULL, 0);
+}
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	return sk && bpf_sk_storage_get(&bypass, sk, NULL, 0);
+/* What arrives at an interface has no socket yet. */
+static __always_inline bool receiver_may_pass(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 len = sizeof(t.ipv4);
+	bool may;
+
+	if (p->is_ip6) {
+		__builtin_memcpy(t.ipv6.saddr, &p->source, 16);
+		__builtin_memcpy(t.ipv6.daddr, &p->destination, 16);
+		t.ipv6.sport = bpf_htons(p->source_port);
+		t.ipv6.dport = bpf_htons(p->destination_port);
+		len = sizeof(t.ipv6);
+	} else {
+		t.ipv4.saddr = p->source.words[3];
+		t.ipv4.daddr = p->destination.words[3];
+		t.ipv4.sport = bpf_htons(p->source_port);
+		t.ipv4.dport = bpf_htons(p->destination_port);
+	}
+	sk = bpf_sk_lookup_tcp(skb, &t, len, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	may = is_passed(sk);
+	bpf_sk_release(sk);
+	return may;
+}
+
+static __always_inline bool socket_may_pass(struct __sk_buff *skb, enum direction d,
+					    const struct packet *p, const struct botls_neighbor *n,
+					    bool at_interface)
+{
+	struct bpf_sock *sk = skb->sk, *full;
+
+	if (at_interface && d == IN)
+		return (n->flags & BOTLS_NEIGHBOR_CARRIED) && receiver_may_pass(skb, p);
+	if (!sk)
+		return false;
+	full = bpf_sk_fullsock(sk);
+	if (full)
+		return is_passed(full);
+	/* The answer to a SYN is its listener's. */
+	sk = bpf_get_listener_sock(sk);
+	return sk && is_passed(sk);
 }
 
 /* The local leg of a session, from either of its ends, may only ever leave through lo: when our
@@ -238,12 +281,15 @@ static __always_inline bool judge(struct __sk_buff *skb, enum direction d, bool 
 	if (payload == PAYLOAD_UNREADABLE || local == BOTLS_PORT_BGP || remote == BOTLS_PORT_BGP) {
 		if ((n->flags & BOTLS_NEIGHBOR_PROTECTED) &&
 		    !(n->flags & BOTLS_NEIGHBOR_SETTLING) &&
-		    (!at_interface || is_ours(skb, d, &p, n)) && !socket_may_pass(skb)) {
+		    (!at_interface || is_ours(skb, d, &p, n)) &&
+		    !socket_may_pass(skb, d, &p, n, at_interface)) {
 			count(d == OUT ? BOTLS_COUNT_GUARD_OUT : BOTLS_COUNT_GUARD_IN);
 			return true;
 		}
 	}
-	if (d == IN && local == tls_port && p.hop_limit < n->min_ttl &&
+	if (d == IN && p.hop_limit < n->min_ttl &&
+	    (local == tls_port ||
+	     (local == BOTLS_PORT_BGP && (n->flags & BOTLS_NEIGHBOR_CARRIED))) &&
 	    (!at_interface || is_ours(skb, d, &p, n))) {
 		count(BOTLS_COUNT_GUARD_TTL);
 		return true;

@@ -53,6 +53,14 @@ struct {
 	__type(value, struct botls_socket);
 } sockets SEC(".maps");
 
+/* Listeners of ours to which carried neighbors come, and what is accepted there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, __u32);
+} carriers SEC(".maps");
+
 const volatile bool is_closed_without_table;
 
 static __always_inline void count(__u32 which)

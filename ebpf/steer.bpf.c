@@ -282,6 +282,8 @@ static __always_inline void on_accept(struct bpf_sock_ops *ops, struct bpf_sock 
 	crossing_key(&key, &e.remote, e.remote_port, e.local_port, sk->bound_dev_if);
 	crossing = bpf_map_lookup_elem(&crossings, &key);
 	if (!crossing) {
+		if (bpf_sk_storage_get(&carriers, sk, NULL, 0))
+			return;
 		n = e.local_port == BOTLS_PORT_BGP ? neighbor_find(&e.remote, sk->bound_dev_if)
 						   : NULL;
 		if (n && (n->flags & BOTLS_NEIGHBOR_PROTECTED))
@@ -343,7 +345,7 @@ static __always_inline bool peer_shown(struct bpf_sock_addr *ctx, const union bo
 		*ret_port = s->port;
 		return true;
 	}
-	if (ctx->sk->src_port != BOTLS_PORT_BGP)
+	if (ctx->sk->src_port != BOTLS_PORT_BGP || bpf_sk_storage_get(&carriers, ctx->sk, NULL, 0))
 		return false;
 	/* The wire's, claiming a neighbor that only the shim may speak for: nobody the daemon
 	 * knows. */

@@ -274,11 +274,6 @@ static void check_adapter(const struct neighbor_config *n, const struct conf_blo
 			     "neighbor %s: mode tcp-ao without TCP-AO would be clear text: set "
 			     "tcp-ao-policy = required",
 			     n->name);
-	if (n->role != ROLE_CONNECT && !conf_is_bad(b, globals, "role"))
-		conf_problem(p, conf_place_of(b, conf_has(b, "role") ? "role" : "mode"),
-			     "neighbor %s: with mode tcp-ao only we can connect, since port 179 is "
-			     "the BGP daemon's own: set role = connect",
-			     n->name);
 }
 
 static void check_missing(const struct neighbor_config *n, const struct conf_block *b,

@@ -87,6 +87,7 @@ int control_steer(struct control *c, const struct state *s, struct errtext *e)
 			.is_carried = nc->mode == MODE_TCP_AO,
 			.allow_clear = nc->mode == MODE_PREFERRED && s->peers[i].allow_clear,
 			.may_connect = nc->role != ROLE_ACCEPT && !addr_is_prefix(&nc->address),
+			.may_accept = nc->role != ROLE_CONNECT,
 			.min_ttl = nc->ttl_security ? 256 - nc->ttl_security : 0,
 			.inner_tcp_md5 = nc->inner_tcp_md5,
 		};
@@ -351,6 +352,12 @@ static int open_tls(struct control *c, struct errtext *e)
 	return tls_listeners_open(c->now.config->tls_port, &c->tls, e);
 }
 
+/* The TLS listeners have the keys of mode tcp-ao, too. */
+static int give_carriers(struct control *c, struct errtext *e)
+{
+	return c->tls.has_ao ? steering_set_carriers(c->steering, c->tls.fds, c->tls.n, e) : 0;
+}
+
 static int open_metrics(struct control *c, struct errtext *e)
 {
 	int fd, r = control_metrics_open(c->now.config, &fd, e);
@@ -433,7 +440,7 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 	control_resolve(c, &c->now);
 	if ((r = control_steer(c, &c->now, e)) < 0 || (r = when_free(open_tls, c, e)) < 0 ||
 	    (r = tls_listeners_set_keys(&c->tls, NULL, c->now.config, time(NULL), e)) < 0 ||
-	    (r = control_ao_start(c)) < 0 ||
+	    (r = give_carriers(c, e)) < 0 || (r = control_ao_start(c)) < 0 ||
 	    (r = files_read(c->now.files, c->now.config, log_problem, NULL)) < 0 ||
 	    (r = check_credentials(c->now.config, c->now.files, NULL, log_problem, NULL)) < 0 ||
 	    (r = ctlserver_new(&ctl, &c->ctl, e)) < 0 || (r = control_metrics_new(c)) < 0 ||

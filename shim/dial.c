@@ -53,8 +53,6 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 		r = steering_connect_clear(s, fd, &want->peer);
 	else
 		r = connect(fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
-	if (r == -EPERM && n->mode == MODE_TCP_AO)
-		return errtext_set(e, r, "mode = tcp-ao needs steering = cgroup");
 	if (r < 0 && r != -EINPROGRESS)
 		return errtext_set(e, r, "TCP connection to port %u failed: %s", port,
 				   strerror(-r));

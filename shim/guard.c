@@ -34,7 +34,7 @@ bool guard_can_cgroup(void)
 static int set_pin_paths(struct guard *g)
 {
 	struct bpf_map *maps[] = {g->bpf->maps.neighbors, g->bpf->maps.counters,
-				  g->bpf->maps.bypass, g->bpf->maps.sockets};
+				  g->bpf->maps.bypass, g->bpf->maps.sockets, g->bpf->maps.carriers};
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
 		char path[PATH_MAX];
@@ -236,6 +236,11 @@ bool guard_is_closed(const struct guard *g)
 int guard_sockets_fd(const struct guard *g)
 {
 	return bpf_map__fd(g->bpf->maps.sockets);
+}
+
+int guard_carriers_fd(const struct guard *g)
+{
+	return bpf_map__fd(g->bpf->maps.carriers);
 }
 
 struct settle {
@@ -466,7 +471,8 @@ static int repair_pin(struct guard *g, const struct bpf_map *map, struct errtext
 int guard_repair(struct guard *g, struct errtext *e)
 {
 	const struct bpf_map *maps[] = {g->bpf->maps.neighbors, g->bpf->maps.counters,
-					g->bpf->maps.bypass, g->bpf->maps.sockets};
+					g->bpf->maps.bypass, g->bpf->maps.sockets,
+					g->bpf->maps.carriers};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(maps); i++)

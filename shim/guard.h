@@ -62,6 +62,7 @@ static inline void cleanup_guard_staged(struct guard_staged **s)
 int guard_table_fd(const struct guard *g);
 int guard_counters_fd(const struct guard *g);
 int guard_sockets_fd(const struct guard *g);
+int guard_carriers_fd(const struct guard *g);
 /* A predecessor of another version left a table that cannot be read: port 179 is closed for
  * everybody until the first guard_commit(). Programs that share the table must do the same. */
 bool guard_is_closed(const struct guard *g);

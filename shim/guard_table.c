@@ -117,8 +117,8 @@ static bool is_our_layout(int fd)
 void guard_table_leave_other_layout(struct guard *g)
 {
 	static const char *const maps[] = {BOTLS_MAP_NEIGHBORS, BOTLS_MAP_COUNTERS,
-					   BOTLS_MAP_BYPASS, BOTLS_MAP_SOCKETS,
-					   BOTLS_MAP_CROSSINGS};
+					   BOTLS_MAP_BYPASS,	BOTLS_MAP_SOCKETS,
+					   BOTLS_MAP_CROSSINGS, BOTLS_MAP_CARRIERS};
 	char path[PATH_MAX];
 	_cleanup_close_ int outer = bpf_obj_get(pins_path(g->pins, BOTLS_MAP_NEIGHBORS, path));
 	_cleanup_close_ int trie = -1;

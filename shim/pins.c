@@ -215,6 +215,50 @@ int pins_attach_cgroup(const struct pins *p, const char *name, int prog_fd, int 
 	return 0;
 }
 
+int pins_netns_link_state(const struct pins *p, const char *name, int prog_fd)
+{
+	struct bpf_prog_info prog = {};
+	struct bpf_link_info link = {};
+	__u32 prog_len = sizeof(prog), link_len = sizeof(link);
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+
+	fd = bpf_obj_get(pins_path(p, name, path));
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &link, &link_len) < 0 ||
+	    bpf_obj_get_info_by_fd(prog_fd, &prog, &prog_len) < 0)
+		return -errno;
+	if (link.type != BPF_LINK_TYPE_NETNS || !link.netns.netns_ino)
+		return -ENOLINK;
+	return link.prog_id == prog.id ? 0 : -ESTALE;
+}
+
+int pins_attach_netns(const struct pins *p, const char *name, int prog_fd, int attach_type,
+		      int *ret_link, struct errtext *e)
+{
+	_cleanup_close_ int fd = -1, netns = -1;
+	char path[PATH_MAX];
+	int r;
+
+	fd = bpf_obj_get(pins_path(p, name, path));
+	if (fd >= 0 && bpf_link_update(fd, prog_fd, NULL) == 0) {
+		*ret_link = TAKE_FD(fd);
+		return 0;
+	}
+	if (fd >= 0)
+		close(TAKE_FD(fd));
+	netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return errtext_set(e, -errno, "/proc/self/ns/net: %m");
+	fd = bpf_link_create(prog_fd, netns, attach_type, NULL);
+	if (fd < 0)
+		return errtext_set(e, -errno, "attach %s to the network namespace: %m", name);
+	r = link_pin(p, name, fd);
+	if (r < 0)
+		return errtext_set(e, r, "pin %s: %s", path, strerror(-r));
+	*ret_link = TAKE_FD(fd);
+	return 0;
+}
+
 int pins_remove(struct pins *p, struct errtext *e)
 {
 	DIR *dir = opendir(p->folder);

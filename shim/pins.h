@@ -41,6 +41,13 @@ int pins_link_state(int link_fd, int prog_fd, int cgroup_fd);
 int pins_attach_cgroup(const struct pins *p, const char *name, int prog_fd, int cgroup_fd,
 		       int attach_type, int *ret_link, struct errtext *e);
 
+/* The same for a program of this network namespace. */
+int pins_attach_netns(const struct pins *p, const char *name, int prog_fd, int attach_type,
+		      int *ret_link, struct errtext *e);
+/* What the pin says, and not a descriptor of ours: 0; -ENOENT: there is none; -ENOLINK: detached;
+ * -ESTALE: another program. */
+int pins_netns_link_state(const struct pins *p, const char *name, int prog_fd);
+
 /* Takes every pin away and the folder, if it is empty then. */
 int pins_remove(struct pins *p, struct errtext *e);
 

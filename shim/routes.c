@@ -358,8 +358,9 @@ int routes_stage(struct routes *r, const struct steering_entry *entries, size_t 
 	for (size_t i = 0; i < n; i++) {
 		items[i].neighbor = entries[i].neighbor;
 		items[i].own = entries[i].own;
-		items[i].is_required = entries[i].is_required;
-		items[i].allow_clear = entries[i].allow_clear;
+		/* What is carried goes the same way on the wire. */
+		items[i].is_required = entries[i].is_required && !entries[i].is_carried;
+		items[i].allow_clear = entries[i].allow_clear || entries[i].is_carried;
 	}
 	free(r->staged.items);
 	r->staged = (struct targets){items, n};

@@ -168,10 +168,17 @@ static void attempt(struct session *s)
 		session_end(s, "out of memory");
 }
 
+static void want_inner(struct session *s);
+
 static void on_retry(void *arg)
 {
 	struct session *s = arg;
 
+	/* In clear there is nothing to agree upon before the daemon hears of it. */
+	if (s->direction == SESSION_IN) {
+		want_inner(s);
+		return;
+	}
 	/* TLS comes first in every session, whatever happened to the ones before; and it may be
 	 * back since this one began to wait. */
 	s->is_clear = s->config->mode == MODE_TCP_AO || (s->has_tried && may_go_clear(s));
@@ -492,6 +499,16 @@ int session_new_out(const struct session_params *p, int inner_fd, struct session
 	return 0;
 }
 
+/* mode tcp-ao: from the loop, so that the caller has its session before the first callback. */
+static int begin_in_clear(struct session *s)
+{
+	int r = watch(s, s->outer_fd, on_outer, IO_HUP, &s->outer_io);
+
+	s->is_clear = true;
+	s->state = SESSION_INNER;
+	return r < 0 ? r : timer_defer(s->retry);
+}
+
 int session_new_in(const struct session_params *p, int outer_fd, struct session **ret)
 {
 	struct session *s = new_session(p, SESSION_IN);
@@ -501,6 +518,14 @@ int session_new_in(const struct session_params *p, int outer_fd, struct session 
 		return -ENOMEM;
 	}
 	s->outer_fd = outer_fd;
+	if (p->config->mode == MODE_TCP_AO) {
+		if (begin_in_clear(s) < 0) {
+			session_free(s);
+			return -ENOMEM;
+		}
+		*ret = s;
+		return 0;
+	}
 	if (watch(s, outer_fd, on_outer, IO_READ, &s->outer_io) < 0 || new_tls(s, TLS_SERVER) < 0 ||
 	    timer_set_ms(s->deadline, p->config->handshake_timeout * 1000ULL) < 0) {
 		session_free(s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steering.h"
 #include "botls/botls.h"
+#include "steering_carry.h"
 #include "steering_internal.h"
 
 #include <bpf/libbpf.h>
@@ -68,8 +69,11 @@ static int mechanism_start(struct steering *s, const struct steering_ops *ops,
 	if (r < 0)
 		return r;
 	s->ops = ops;
-	r = ops->open(s, c, e);
+	r = carry_new(s->pins, s->guard, ops->own_ports_end, &s->carry, e);
+	if (r == 0)
+		r = ops->open(s, c, e);
 	if (r < 0) {
+		carry_free(TAKE(s->carry));
 		guard_free(s->guard);
 		s->guard = NULL;
 		s->ops = NULL;
@@ -128,10 +132,16 @@ static unsigned clear_count(struct steering *s, const struct addr *neighbor)
 	return guard_count_clear(s->guard, neighbor);
 }
 
+static int set_carriers(struct steering *s, const int *fds, size_t n, struct errtext *e)
+{
+	return carry_set_listeners(s->carry, fds, n, e);
+}
+
 static int check(struct steering *s, struct steering_report *r,
 		 struct steering_counters *ret_counters)
 {
 	s->ops->check(s, r);
+	carry_check(s->carry, r);
 	guard_check(s->guard, r);
 	return ret_counters ? guard_counters(s->guard, ret_counters) : 0;
 }
@@ -145,8 +155,9 @@ static int repair(struct steering *s, struct errtext *e)
 {
 	int r = guard_repair(s->guard, e);
 	int r2 = s->ops->repair(s, r < 0 ? NULL : e);
+	int r3 = carry_repair(s->carry, r < 0 || r2 < 0 ? NULL : e);
 
-	return r < 0 ? r : r2;
+	return r < 0 ? r : r2 < 0 ? r2 : r3;
 }
 
 /* First the table: with none, hooks and guard let everything pass, at one moment for all. Then what
@@ -159,6 +170,8 @@ static int remove_all(struct steering *s, struct errtext *e)
 	if (r == 0)
 		r = s->ops->remove(s, e);
 	if (r == 0)
+		carry_remove(s->carry);
+	if (r == 0)
 		r = guard_remove(s->guard, e);
 	if (r == 0)
 		r = pins_remove(s->pins, e);
@@ -169,6 +182,7 @@ static void free_all(struct steering *s)
 {
 	if (s->ops)
 		s->ops->free(s);
+	carry_free(s->carry);
 	guard_free(s->guard);
 	pins_free(s->pins);
 	free(s);
@@ -177,6 +191,7 @@ static void free_all(struct steering *s)
 static const struct steering_common_ops common_ops = {
 	.connect_clear = connect_clear,
 	.clear_count = clear_count,
+	.set_carriers = set_carriers,
 	.check = check,
 	.count = count,
 	.repair = repair,
@@ -216,7 +231,18 @@ int steering_new(const struct config *c, struct steering **ret, struct errtext *
 int steering_apply(struct steering *s, const struct steering_entry *entries, size_t n,
 		   struct errtext *e)
 {
-	return s->ops->apply(s, entries, n, e);
+	int r = s->carry ? carry_begin(s->carry, entries, n, e) : 0;
+
+	if (r == 0)
+		r = s->ops->apply(s, entries, n, e);
+	if (r == 0 && s->carry)
+		carry_end(s->carry, entries, n);
+	return r;
+}
+
+int steering_set_carriers(struct steering *s, const int *fds, size_t n, struct errtext *e)
+{
+	return s->common->set_carriers(s, fds, n, e);
 }
 
 const int *steering_listeners(const struct steering *s, size_t *ret_n)

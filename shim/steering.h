@@ -32,10 +32,12 @@ struct steering_entry {
 			     closed */
 	bool is_required; /* guard closed always; else (preferred) closed unless allow_clear */
 	bool is_carried;  /* the shim's own sockets speak in clear with it (mode tcp-ao), and nobody
-			     else's; needs is_required; cgroup only */
+			     else's; needs is_required */
 	bool allow_clear; /* preferred, and TLS could not be had: port 179 in clear may pass now */
 	bool may_connect; /* role connect or both and not a prefix; else the daemon's connect() is
 			     refused */
+	bool may_accept;  /* is_carried: what it opens to port 179 is handed to the carriers; else
+			     dropped */
 	uint8_t min_ttl;  /* packets from it to our TLS port with a lower TTL are dropped; 0: no
 			     check */
 	const char *inner_tcp_md5; /* steering = route only */
@@ -73,6 +75,11 @@ int steering_connect_inner(struct steering *s, const struct addr *own, const str
 /* connect() of our own socket to a neighbor's port 179 in clear (preferred, fallback), past the
  * hook and the guard. The socket is already bound. 0, -EINPROGRESS, or another -errno. */
 int steering_connect_clear(struct steering *s, int fd, const struct addr *neighbor);
+
+/* The listening sockets, at most one of each family, that a neighbor which is carried meets at our
+ * port 179. They have its TCP-AO keys, stay the caller's, and must stay open until others are set.
+ * n = 0: none; such a neighbor's SYN is dropped, as it is when all who hold them have died. */
+int steering_set_carriers(struct steering *s, const int *fds, size_t n, struct errtext *e);
 
 /* Established port-179 connections with a preferred neighbor in clear text: those that the daemon
  * accepted itself and those of the shim. */

@@ -19,6 +19,7 @@ struct steering {
 	const struct steering_common_ops *common;
 	struct pins *pins;
 	struct guard *guard;
+	struct carry *carry; /* of the guard's; comes and goes with it */
 	uint16_t tls_port;
 	uint16_t inner_port;
 	uint32_t uids[BOTLS_UIDS_MAX]; /* whose connections are steered; others are refused */
@@ -41,6 +42,9 @@ struct steering_ops {
 	/* Which guard goes with it: the cgroup's where the kernel can, or always the interfaces'
 	 * (no cgroup v2 root). */
 	bool guard_wants_cgroup;
+	/* Its connections to the daemon come from the neighbor's address and a port below this; 0:
+	 * from our own address. */
+	uint16_t own_ports_end;
 	/* Sets s->mechanism. Undoes what it made itself when it fails; free() is not called then.
 	 */
 	int (*open)(struct steering *s, const struct config *c, struct errtext *e);
@@ -72,6 +76,7 @@ struct steering_ops {
 struct steering_common_ops {
 	int (*connect_clear)(struct steering *s, int fd, const struct addr *neighbor);
 	unsigned (*clear_count)(struct steering *s, const struct addr *neighbor);
+	int (*set_carriers)(struct steering *s, const int *fds, size_t n, struct errtext *e);
 	int (*check)(struct steering *s, struct steering_report *r,
 		     struct steering_counters *ret_counters);
 	int (*count)(struct steering *s, struct steering_counters *ret);

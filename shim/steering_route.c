@@ -21,7 +21,6 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
 
 #define PIN_LINK "lookup"
 
@@ -99,6 +98,8 @@ static int program_load(struct steering *s, struct route *m, struct errtext *e)
 	if (r == 0)
 		r = bpf_map__set_autocreate(m->bpf->maps.sockets, false);
 	if (r == 0)
+		r = bpf_map__set_autocreate(m->bpf->maps.carriers, false);
+	if (r == 0)
 		r = lookup_bpf__load(m->bpf);
 	if (r < 0)
 		return errtext_set(e, r,
@@ -108,41 +109,18 @@ static int program_load(struct steering *s, struct route *m, struct errtext *e)
 	return 0;
 }
 
-/* Makes and pins a new link. */
-static int link_new(struct steering *s, struct route *m, struct errtext *e)
-{
-	_cleanup_close_ int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), link = -1;
-	char path[PATH_MAX];
-
-	if (netns < 0)
-		return errtext_set(e, -errno, "/proc/self/ns/net: %s", strerror(errno));
-	pins_path(s->pins, PIN_LINK, path);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
-	link = bpf_link_create(bpf_program__fd(m->bpf->progs.botls_lookup), netns, BPF_SK_LOOKUP,
-			       NULL);
-	if (link < 0)
-		return errtext_set(e, -errno, "cannot attach the sk_lookup program: %s",
-				   strerror(errno));
-	if (bpf_obj_pin(link, path) < 0)
-		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (m->link_fd >= 0)
-		close(m->link_fd);
-	m->link_fd = TAKE_FD(link);
-	return 0;
-}
-
 /* A link that is pinned gets our program in one step. */
 static int program_attach(struct steering *s, struct route *m, struct errtext *e)
 {
-	_cleanup_close_ int link = -1;
-	char path[PATH_MAX];
+	int link, r = pins_attach_netns(s->pins, PIN_LINK,
+					bpf_program__fd(m->bpf->progs.botls_lookup), BPF_SK_LOOKUP,
+					&link, e);
 
-	link = bpf_obj_get(pins_path(s->pins, PIN_LINK, path));
-	if (link < 0 ||
-	    bpf_link_update(link, bpf_program__fd(m->bpf->progs.botls_lookup), NULL) < 0)
-		return link_new(s, m, e);
-	m->link_fd = TAKE_FD(link);
+	if (r < 0)
+		return r;
+	if (m->link_fd >= 0)
+		close(m->link_fd);
+	m->link_fd = link;
 	return 0;
 }
 
@@ -285,7 +263,7 @@ static int route_prepare_clear(struct steering *s, int fd, const struct addr *ne
 	uint16_t port;
 	int r;
 
-	if (!entry || entry->is_required)
+	if (!entry || (entry->is_required && !entry->is_carried))
 		return -EPERM;
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		return -errno;
@@ -340,7 +318,7 @@ static int route_repair(struct steering *s, struct errtext *e)
 
 	check_link(s, &report);
 	if (report.n_bad)
-		r = link_new(s, m, e);
+		r = program_attach(s, m, e);
 	if (r == 0)
 		r = inner_repair(m->inner, e);
 	if (r == 0)
@@ -385,6 +363,7 @@ static void route_forget(struct steering *s)
 const struct steering_ops steering_route_ops = {
 	.name = "route",
 	.guard_wants_cgroup = false,
+	.own_ports_end = ROUTES_CLEAR_PORT_MIN,
 	.open = route_open,
 	.apply = route_apply,
 	.listeners = route_listeners,

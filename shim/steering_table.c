@@ -88,6 +88,8 @@ static size_t rows_from_entry(struct table_row rows[2], const struct steering_en
 		rows[0].value.flags |= BOTLS_NEIGHBOR_PROTECTED;
 	if (entry->is_carried)
 		rows[0].value.flags |= BOTLS_NEIGHBOR_CARRIED;
+	if (entry->is_carried && entry->may_accept)
+		rows[0].value.flags |= BOTLS_NEIGHBOR_MAY_ACCEPT;
 	if (addr_is_linklocal(a)) {
 		/* An interface that is made anew has another index: the neighbor is closed there,
 		 * too, also when nobody is alive to see it come. */

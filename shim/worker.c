@@ -227,10 +227,16 @@ static void on_tls_accept(void *arg, int fd, const struct addr *peer, uint16_t p
 {
 	struct worker *w = arg;
 	struct neighbor *n = neighbor_of(w, peer);
+	/* steering.h: what is carried comes to port 179, and nobody else does. */
+	bool is_carried = own_port == BOTLS_PORT_BGP;
 
-	(void)own_port;
 	if (!n || neighbor_config(n)->mode == MODE_OFF) {
 		on_unknown_source(w, fd, peer, n ? "mode is off" : "not a configured neighbor");
+		return;
+	}
+	if (is_carried != (neighbor_config(n)->mode == MODE_TCP_AO)) {
+		on_unknown_source(w, fd, peer,
+				  is_carried ? "it needs TLS" : "it has no TLS (mode tcp-ao)");
 		return;
 	}
 	if (!rate_take(&w->rate, peer, w->config->handshake_rate, loop_now_ms())) {

@@ -23,6 +23,7 @@
 #define BOTLS_MAP_BYPASS    "bypass"
 #define BOTLS_MAP_SOCKETS   "sockets"
 #define BOTLS_MAP_CROSSINGS "crossings"
+#define BOTLS_MAP_CARRIERS  "carriers"
 
 /* The words are for the BPF programs: byte arrays would be copied byte by byte there. */
 union botls_addr {
@@ -57,6 +58,7 @@ enum botls_neighbor_flag {
 	BOTLS_NEIGHBOR_INTERFACE = 1 << 6,
 	/* Protected, but the shim's own sockets speak in clear with it: they are not ended. */
 	BOTLS_NEIGHBOR_CARRIED = 1 << 7,
+	BOTLS_NEIGHBOR_MAY_ACCEPT = 1 << 8, /* carried: what it opens is handed to us */
 };
 
 struct botls_neighbor {

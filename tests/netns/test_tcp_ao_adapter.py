@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """mode = tcp-ao: a daemon without TCP-AO towards a BIRD that has it, without TLS. With TCP-AO: make check-vm."""
 
-import os
-import pathlib
 import time
 
 import pytest
 
 from harness.ao import Packet, Verifier
 from harness.bird import Bird
+from harness.bird_ao import bird_keys, with_bird
 from harness.botlsd import Botlsd
 from harness.capture import said_by
 from harness.frr import Frr
@@ -16,25 +15,9 @@ from harness.peering import Peering
 from harness.wait import hold_for, wait_until
 from test_tcp_ao import needs_ao, needs_none
 
-CACHE = pathlib.Path(os.environ.get("BOTLS_VM_CACHE") or
-                     pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "botls/vm")
-BIRD = CACHE / "bird"  # tests/vm/bird
 ONE = {"chain": "ixp", "secret": "the first secret", "send-id": 1, "recv-id": 1}
 TWO = {"chain": "ixp", "secret": "the second secret", "send-id": 2, "recv-id": 2, "algorithm": "hmac-sha1-96"}
 ADAPTER = {"mode": "tcp-ao", "role": "connect", "tcp-ao": "static", "tcp-ao-chain": "ixp"}
-ALGORITHMS = {"aes-128-cmac-96": "cmac aes128", "hmac-sha1-96": "hmac sha1"}
-
-needs_bird = pytest.mark.skipif(not (BIRD / "bird").exists(), reason="no BIRD with TCP-AO (tests/vm/bird)")
-
-
-def bird_keys(*keys):
-    """The last one is what this BIRD asks for."""
-    lines = [f'key {{ send id {k["send-id"]}; recv id {k["recv-id"]}; secret "{k["secret"]}"; '
-             f'algorithm {ALGORITHMS[k.get("algorithm", "aes-128-cmac-96")]}; {"preferred; " if k is keys[-1] else ""}}};'
-             for k in keys]
-    return ("authentication ao;", "keys {", *lines, "};")
-
-
 def shim_on(router, neighbors, keys):
     shim = Botlsd(router, neighbors)
     shim.keys = keys
@@ -42,15 +25,15 @@ def shim_on(router, neighbors, keys):
 
 
 @needs_ao
-@needs_bird
-def test_frr_with_bird(lab):
+@pytest.mark.parametrize("programs", [with_bird("bird2"), with_bird("bird3")])
+def test_frr_with_bird(lab, programs):
     """FRR, which has no TCP-AO, gains it: from key to key without losing the session; plain BGP gets nowhere."""
     a, b = lab.pair()
     capture = lab.capture(a)
     shim = shim_on(a, {"192.0.2.2": ADAPTER}, {"one": ONE})
     frr = Frr(a, [Peering("192.0.2.2", b.asn)], ["10.1.0.0/24"]).start()
     bird = Bird(b, [Peering("192.0.2.1", a.asn, local="192.0.2.2", passive=True, extra=bird_keys(ONE))],
-                ["10.2.0.0/24"], programs=BIRD).start()
+                ["10.2.0.0/24"], programs=programs).start()
     before = [daemon.wait_established(peer, 90).since for daemon, peer in ((frr, "192.0.2.2"), (bird, "192.0.2.1"))]
     frr.wait_routes(["10.2.0.0/24"])
     bird.wait_routes(["10.1.0.0/24"])

@@ -79,6 +79,14 @@ static unsigned fake_clear_count(struct steering *s, const struct addr *neighbor
 	return fake(s)->clear_count;
 }
 
+static int fake_set_carriers(struct steering *s, const int *fds, size_t n, struct errtext *e)
+{
+	(void)fds;
+	(void)e;
+	fake(s)->n_carriers = n;
+	return 0;
+}
+
 static int fake_check(struct steering *s, struct steering_report *r,
 		      struct steering_counters *ret_counters)
 {
@@ -134,6 +142,7 @@ static void fake_free(struct steering *s)
 static const struct steering_common_ops fake_common_ops = {
 	.connect_clear = fake_connect_clear,
 	.clear_count = fake_clear_count,
+	.set_carriers = fake_set_carriers,
 	.check = fake_check,
 	.count = fake_count,
 	.repair = fake_repair,

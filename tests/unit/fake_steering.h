@@ -13,7 +13,7 @@
 struct fake_steering {
 	struct steering base;
 	struct steering_entry entries[FAKE_NEIGHBORS_MAX];
-	size_t n_entries;
+	size_t n_entries, n_carriers;
 	unsigned n_new, n_applied, n_checked, n_repaired, n_removed, n_freed;
 	int new_error, apply_error, repair_error, remove_error; /* -errno to fail with */
 	unsigned n_busy;					/* starts that find a predecessor */

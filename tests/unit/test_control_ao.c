@@ -177,7 +177,8 @@ static void time_goes_by(void **state)
 	close(strangers);
 }
 
-/* mode = tcp-ao: closed for everybody but us, and we connect to port 179 alone. */
+/* mode = tcp-ao: closed for everybody but us; we connect to port 179 alone, and are told of what
+ * comes there. */
 static void tcp_ao_alone(void **state)
 {
 	struct message_want want = {.clear = false};
@@ -186,7 +187,10 @@ static void tcp_ao_alone(void **state)
 	struct fake_worker *w = &r->workers[0];
 
 	crig_write(r, ONE CHAINED OTHER "neighbor \"127.0.0.5\" { mode = tcp-ao role = connect "
+					"tcp-ao = static tcp-ao-key = own }\n"
+					"neighbor \"127.0.0.6\" { mode = tcp-ao role = both "
 					"tcp-ao = static tcp-ao-key = own }\n");
+	assert_int_equal(r->steering.n_carriers, r->c->tls.has_ao ? r->c->tls.n : 0);
 	if (!r->c->tls.has_ao) {
 		struct jv *refused = crig_ask(r, "{\"command\":\"reload\"}");
 
@@ -199,6 +203,8 @@ static void tcp_ao_alone(void **state)
 	reload(r);
 	assert_true(crig_entry(r, "127.0.0.5")->is_required);
 	assert_true(crig_entry(r, "127.0.0.5")->is_carried);
+	assert_false(crig_entry(r, "127.0.0.5")->may_accept);
+	assert_true(crig_entry(r, "127.0.0.6")->may_accept);
 	assert_false(crig_entry(r, "127.0.0.2")->is_carried);
 	strcpy(want.neighbor, "127.0.0.5");
 	assert_int_equal(addr_parse("127.0.0.1", &want.own, NULL), 0);

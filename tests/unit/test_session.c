@@ -469,6 +469,45 @@ static void in_reaches_the_daemon(void **state)
 	assert_int_equal(session_state(p->session), SESSION_UP);
 }
 
+/* mode tcp-ao: no TLS on the way in either, and nothing is read before the daemon is there. */
+static void tcp_ao_alone_reaches_the_daemon(void **state)
+{
+	struct session_params sp;
+	struct play *p = *state;
+	char buf[64];
+	int outer, inner;
+
+	p->config.mode = MODE_TCP_AO;
+	sp = params(p);
+	sp.ctx = NULL;
+	connection(&p->neighbor, &outer);
+	assert_int_equal(send(p->neighbor, open_64500, OPEN_LEN, 0), OPEN_LEN);
+	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
+	assert_int_equal(p->inner_wanted, 0);
+	until(p, p->inner_wanted == 1);
+	assert_int_equal(session_state(p->session), SESSION_INNER);
+	connection(&inner, &p->daemon);
+	session_give_socket(p->session, p->request, inner, NULL);
+	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), OPEN_LEN);
+	assert_int_equal(session_state(p->session), SESSION_CLEAR);
+}
+
+static void tcp_ao_alone_hangs_up(void **state)
+{
+	struct session_params sp;
+	struct play *p = *state;
+	int outer;
+
+	p->config.mode = MODE_TCP_AO;
+	sp = params(p);
+	sp.ctx = NULL;
+	connection(&p->neighbor, &outer);
+	close(TAKE_FD(p->neighbor));
+	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
+	until(p, p->has_ended);
+	assert_non_null(strstr(p->why, "before the daemon had accepted"));
+}
+
 static void in_passes_a_refusal_on_as_reset(void **state)
 {
 	struct play *p = *state;
@@ -574,6 +613,8 @@ int main(void)
 		T(preferred_goes_clear),
 		T(clear_is_decided_when_it_is_tried),
 		T(tcp_ao_alone_waits_for_its_turn),
+		T(tcp_ao_alone_reaches_the_daemon),
+		T(tcp_ao_alone_hangs_up),
 		T(in_reaches_the_daemon),
 		T(in_passes_a_refusal_on_as_reset),
 		T(a_wrong_as_never_reaches_the_daemon),
