@@ -238,7 +238,9 @@ static __always_inline bool leaves_local_leg(struct __sk_buff *skb, const struct
 	if (bpf_sk_storage_get(&sockets, sk, NULL, 0))
 		return true;
 	/* Without the steering programs (route) the shim's end speaks from the neighbor's own
-	 * address. */
+	 * address, and what is carried from ours, which may be in a dynamic neighbor's prefix. */
+	if (is_passed(sk))
+		return false;
 	n = neighbor_find(&p->source, skb->ifindex);
 	return n && (n->flags & BOTLS_NEIGHBOR_PROTECTED) && !inner_port;
 }

@@ -244,25 +244,51 @@ static void test_we_connect(void **state)
 	expect_sound(f);
 }
 
+static void expect_way_to_the_daemon(struct fixture *f, size_t pair)
+{
+	struct addr own = parse(pairs[pair].own), neighbor = parse(pairs[pair].neighbor);
+	struct errtext e = {};
+	int ours, daemon;
+
+	if (steering_connect_inner(f->s, &own, &neighbor, &ours, &e) < 0)
+		fail_msg("%s", e.text);
+	daemon = accept_within(f->daemon[is_v6(pair)], SOON);
+	assert_true(daemon >= 0);
+	expect_name(daemon, getpeername, pairs[pair].neighbor, 0);
+	assert_int_equal(accept_within(f->carriers[is_v6(pair)], 0), -ETIMEDOUT);
+	close(ours);
+	close(daemon);
+}
+
 /* The neighbor's session goes on to the daemon, which sees the neighbor. */
 static void test_way_to_the_daemon(void **state)
 {
 	struct fixture *f = *state;
 
 	apply(f, true, true);
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
-		struct addr own = parse(pairs[i].own), neighbor = parse(pairs[i].neighbor);
-		struct errtext e = {};
-		int ours, daemon;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		expect_way_to_the_daemon(f, i);
+}
 
-		if (steering_connect_inner(f->s, &own, &neighbor, &ours, &e) < 0)
-			fail_msg("%s", e.text);
-		daemon = accept_within(f->daemon[is_v6(i)], SOON);
-		assert_true(daemon >= 0);
-		expect_name(daemon, getpeername, pairs[i].neighbor, 0);
-		assert_int_equal(accept_within(f->carriers[is_v6(i)], 0), -ETIMEDOUT);
-		close(ours);
-		close(daemon);
+/* Our own address is in it, too. */
+static void test_prefix(void **state)
+{
+	const struct steering_entry entries[] = {{.neighbor = parse("192.0.2.0/24"),
+						  .is_required = true,
+						  .is_carried = true,
+						  .may_accept = true},
+						 {.neighbor = parse("2001:db8::/64"),
+						  .is_required = true,
+						  .is_carried = true,
+						  .may_accept = true}};
+	struct fixture *f = *state;
+	struct errtext e = {};
+
+	if (steering_apply(f->s, entries, ARRAY_SIZE(entries), &e) < 0)
+		fail_msg("steering_apply: %s", e.text);
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+		expect_carried(f, i);
+		expect_way_to_the_daemon(f, i);
 	}
 }
 
@@ -335,9 +361,13 @@ static void test_repair_and_remove(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_neighbor_connects), TEST(test_we_connect),
-		TEST(test_way_to_the_daemon), TEST(test_others),
-		TEST(test_fail_closed),	      TEST(test_repair_and_remove),
+		TEST(test_neighbor_connects),
+		TEST(test_we_connect),
+		TEST(test_way_to_the_daemon),
+		TEST(test_prefix),
+		TEST(test_others),
+		TEST(test_fail_closed),
+		TEST(test_repair_and_remove),
 	};
 
 	return cmocka_run_group_tests_name("carry", tests, NULL, NULL);
