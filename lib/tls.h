@@ -11,6 +11,7 @@
 #define BOTLS_TLS_H
 
 #include "addr.h"
+#include "fields.h"
 #include "util.h"
 
 #include <stdbool.h>
@@ -207,6 +208,20 @@ bool tls_is_past_key_limit(const struct tls *t);
  * has the extended master secret that RFC 7627 wants for this), -EIO. */
 int tls_export(struct tls *t, const char *label, const void *context, size_t context_len, void *out,
 	       size_t len);
+
+/* A connection that goes on in another process: all that is needed but its socket, secrets
+ * included. Nothing of `t` changes, and whoever goes on with it must be the only one: two that send
+ * under the same keys would give them away.
+ *
+ * -ENOTSUP: it cannot move (TLS 1.2, whose keys are in an SSL; an end that was sent or received; a
+ * failure). What went wrong with the fields themselves is in `o`. */
+int tls_export_state(const struct tls *t, struct fields_out *o);
+/* The connection of which `f` tells, on `fd`, which stays the caller's. `ctx` may be NULL.
+ * Everything in `f` is checked. 0, -ENOMEM, or what is wrong with `f`, which then says with which
+ * field: -ENOENT, -EBADMSG, -ERANGE, -ENOTSUP (a cipher or a kind of record layer that is not known
+ * here).
+ */
+int tls_import_state(struct fields_in *f, struct tls_ctx *ctx, int fd, struct tls **ret);
 
 /* base64 of the pin of the first certificate in PEM text (for tools); -EINVAL with *e. */
 int tls_pin_of_pem(const struct tls_blob *pem, char ret[48], struct errtext *e);

@@ -9,6 +9,7 @@
  *	tls_keys.c	the keys for both
  *	tls_message.c	records that are no data, for both
  *	tls_secrets.c	what it needs from the handshake for that
+ *	tls_state.c	a connection as fields, and back
  *	tls_out.c	bytes on their way to the socket
  *	tls_alpn.c	the application protocol, on both sides
  *	tls_verify.c	is the peer who it should be?

@@ -7,19 +7,25 @@
 #define MAC_MAX EVP_MAX_MD_SIZE
 
 static const struct tls_suite suites[] = {
-	{0x1301, 16, KTLS_AES_128_GCM, EVP_aes_128_gcm, EVP_sha256},
-	{0x1302, 32, KTLS_AES_256_GCM, EVP_aes_256_gcm, EVP_sha384},
-	{0x1303, 32, KTLS_CHACHA20_POLY1305, EVP_chacha20_poly1305, EVP_sha256},
+	{0x1301, "TLS_AES_128_GCM_SHA256", 16, KTLS_AES_128_GCM, EVP_aes_128_gcm, EVP_sha256},
+	{0x1302, "TLS_AES_256_GCM_SHA384", 32, KTLS_AES_256_GCM, EVP_aes_256_gcm, EVP_sha384},
+	{0x1303, "TLS_CHACHA20_POLY1305_SHA256", 32, KTLS_CHACHA20_POLY1305, EVP_chacha20_poly1305,
+	 EVP_sha256},
 };
+
+const struct tls_suite *tls_suite_of_id(uint16_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+		if (suites[i].id == id)
+			return &suites[i];
+	return NULL;
+}
 
 const struct tls_suite *tls_suite_of(const SSL *ssl)
 {
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
 
-	for (size_t i = 0; cipher && i < ARRAY_SIZE(suites); i++)
-		if (SSL_CIPHER_get_protocol_id(cipher) == suites[i].id)
-			return &suites[i];
-	return NULL;
+	return cipher ? tls_suite_of_id(SSL_CIPHER_get_protocol_id(cipher)) : NULL;
 }
 
 static size_t hash_len(const struct tls_suite *s)

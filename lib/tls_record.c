@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define HEADER_LEN     5
+#define HEADER_LEN     TLS_HEADER_LEN
 #define TAG_LEN	       16
-#define CIPHERTEXT_MAX (TLS_PLAIN_MAX + 256) /* RFC 8446 5.2 */
+#define CIPHERTEXT_MAX TLS_CIPHERTEXT_MAX
 #define OVERHEAD       (HEADER_LEN + 1 + TAG_LEN)
 
 /* With each record of a write may go a KeyUpdate. */
@@ -332,7 +332,7 @@ void tls_record_close_notify(struct tls *t)
 
 /* --- life */
 
-static int start_here(struct tls_record *r)
+int tls_record_start(struct tls_record *r)
 {
 	int err = start_direction(r, &r->in, false);
 
@@ -361,7 +361,7 @@ int tls_record_new(struct tls *t)
 	t->record = r;
 	err = t->wants_kernel ? tls_ktls_begin(t) : -ENOTSUP;
 	if (err == -ENOTSUP)
-		err = start_here(r);
+		err = tls_record_start(r);
 	if (err < 0)
 		tls_record_free(TAKE(t->record));
 	return err;

@@ -12,10 +12,13 @@
 
 #define TLS_PLAIN_MAX	   16384
 #define TLS_NONCE_LEN	   12
+#define TLS_HEADER_LEN	   5
+#define TLS_CIPHERTEXT_MAX (TLS_PLAIN_MAX + 256) /* RFC 8446 5.2 */
 #define TLS_KEY_UPDATE_LEN 5
 
 struct tls_suite {
 	uint16_t id; /* RFC 8446 B.4 */
+	const char *name;
 	uint8_t key_len;
 	enum ktls_cipher ktls;
 	const EVP_CIPHER *(*cipher)(void);
@@ -63,6 +66,7 @@ extern uint8_t tls_incoming[TLS_READ_MAX];
 
 /* tls_keys.c. 0 or -EIO. */
 const struct tls_suite *tls_suite_of(const SSL *ssl); /* NULL: none of ours */
+const struct tls_suite *tls_suite_of_id(uint16_t id);
 int tls_derive_keys(const struct tls_suite *s, const uint8_t *secret,
 		    uint8_t key[static KTLS_KEY_MAX], uint8_t iv[static TLS_NONCE_LEN]);
 int tls_next_secret(const struct tls_suite *s, uint8_t secret[static TLS_SECRET_MAX]);
@@ -79,7 +83,9 @@ void tls_drop_held(struct tls_held *h);
 /* Moves up to `len` held bytes to `to`. */
 size_t tls_take_held(struct tls_held *h, uint8_t *to, size_t len);
 
-/* tls_record.c: seals, for later. 0 or -ENOMEM. */
+/* tls_record.c: ciphers for the secrets that are there. 0 or -ENOMEM. */
+int tls_record_start(struct tls_record *r);
+/* Seals, for later. 0 or -ENOMEM. */
 int tls_record_queue(struct tls *t, uint8_t type, const void *message, size_t len);
 int tls_record_queue_key_update(struct tls *t);
 int tls_record_next_keys(struct tls_record *r, bool is_out);
