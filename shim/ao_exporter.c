@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ao_exporter.h"
 
+#include "fields.h"
+
 #include <errno.h>
 
 #define EXPORTER_LABEL "tcp-ao"
@@ -187,11 +189,9 @@ static void on_timer(void *arg)
 		wait_for_rekey(x, &s);
 }
 
-int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[static AO_DERIVED_LEN],
-		    struct ao_exporter **ret)
+static int make(const struct ao_exporter_params *p, struct ao_exporter **ret)
 {
 	struct ao_exporter *x = calloc(1, sizeof(*x));
-	int r;
 
 	if (!x)
 		return -ENOMEM;
@@ -200,12 +200,103 @@ int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[sta
 		x->p.ops = &socket_ops;
 	if (x->p.rekey_ms)
 		x->p.rekey_ms = jitter_ms(x->p.rekey_ms);
-	memcpy(x->secret, secret, sizeof(x->secret));
-	r = timer_new(p->loop, on_timer, x, &x->timer);
-	if (r == 0)
+	*ret = x;
+	return timer_new(p->loop, on_timer, x, &x->timer);
+}
+
+int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[static AO_DERIVED_LEN],
+		    struct ao_exporter **ret)
+{
+	struct ao_exporter *x = NULL;
+	int r = make(p, &x);
+
+	if (r == 0) {
+		memcpy(x->secret, secret, sizeof(x->secret));
 		r = add(x);
+	}
 	if (r == 0)
 		r = timer_set_ms(x->timer, x->poll_ms);
+	if (r < 0) {
+		ao_exporter_free(x);
+		return r;
+	}
+	*ret = x;
+	return 0;
+}
+
+/* --- in another process. The names must not change: a successor of another version reads them. */
+
+void ao_exporter_freeze(struct ao_exporter *x)
+{
+	timer_stop(x->timer);
+}
+
+int ao_exporter_thaw(struct ao_exporter *x)
+{
+	return timer_set_ms(x->timer, POLL_FIRST_MS);
+}
+
+/* A key is found by its ids; how it was made only matters for the next one. */
+static void put_key(struct fields_out *o, const char *prefix, const struct tcp_ao_key *key)
+{
+	o->prefix = prefix;
+	fields_put_number(o, "send-id", key->send_id);
+	fields_put_number(o, "recv-id", key->recv_id);
+	o->prefix = NULL;
+}
+
+static void get_key(struct fields_in *f, const char *prefix, struct tcp_ao_key *key)
+{
+	f->prefix = prefix;
+	key->send_id = fields_number(f, "send-id", UINT8_MAX);
+	key->recv_id = fields_number(f, "recv-id", UINT8_MAX);
+	f->prefix = NULL;
+}
+
+void ao_exporter_export(const struct ao_exporter *x, struct fields_out *o)
+{
+	uint64_t now = loop_now_ms();
+
+	fields_put(o, "ao.secret", x->secret, sizeof(x->secret));
+	put_key(o, "ao.now", &x->now);
+	put_key(o, "ao.old", &x->old);
+	fields_put_number(o, "ao.is-switching", x->is_switching);
+	fields_put_number(o, "ao.is-derived", x->is_derived);
+	fields_put_number(o, "ao.generation", x->generation);
+	fields_put_number(o, "ao.switching-ms", now - x->switch_since);
+	fields_put_number(o, "ao.steady-ms", now - x->steady_since);
+	fields_put_number(o, "ao.not-found", x->not_found);
+}
+
+/* A time so long ago, never before the beginning of time. */
+static uint64_t ago(uint64_t ms)
+{
+	uint64_t now = loop_now_ms();
+
+	return ms < now ? now - ms : 0;
+}
+
+int ao_exporter_import(const struct ao_exporter_params *p, struct fields_in *f,
+		       struct ao_exporter **ret)
+{
+	struct ao_exporter *x = NULL;
+	int r = make(p, &x);
+
+	if (r == 0) {
+		fields_exact(f, "ao.secret", x->secret, sizeof(x->secret));
+		get_key(f, "ao.now", &x->now);
+		get_key(f, "ao.old", &x->old);
+		x->now.secret = (const char *)x->secret;
+		x->now.secret_len = sizeof(x->secret);
+		x->is_switching = fields_number(f, "ao.is-switching", 1);
+		x->is_derived = fields_number(f, "ao.is-derived", 1);
+		x->generation = fields_number(f, "ao.generation", UINT32_MAX);
+		x->switch_since = ago(fields_number(f, "ao.switching-ms", UINT64_MAX));
+		x->steady_since = ago(fields_number(f, "ao.steady-ms", UINT64_MAX));
+		x->not_found = fields_number(f, "ao.not-found", UINT64_MAX);
+		x->poll_ms = POLL_FIRST_MS;
+		r = fields_error(f, NULL) < 0 ? -EBADMSG : 0;
+	}
 	if (r < 0) {
 		ao_exporter_free(x);
 		return r;

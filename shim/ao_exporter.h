@@ -73,6 +73,18 @@ int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[sta
 /* The keys stay on the socket. NULL is fine. */
 void ao_exporter_free(struct ao_exporter *x);
 
+/* For a connection that goes on in another process. Frozen, it leaves the socket's keys alone until
+ * ao_exporter_thaw(), which is 0 or -ENOMEM. */
+void ao_exporter_freeze(struct ao_exporter *x);
+int ao_exporter_thaw(struct ao_exporter *x);
+struct fields_in;
+struct fields_out;
+void ao_exporter_export(const struct ao_exporter *x, struct fields_out *o);
+/* The one of which `f` tells, frozen. Everything in `f` is checked, and what is wrong noted there.
+ * 0, -EBADMSG, -ENOMEM. */
+int ao_exporter_import(const struct ao_exporter_params *p, struct fields_in *f,
+		       struct ao_exporter **ret);
+
 /* Both ends sign with a derived key: the default one is gone. */
 bool ao_exporter_is_derived(const struct ao_exporter *x);
 /* Derived keys so far, K_1 included. */

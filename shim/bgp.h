@@ -62,6 +62,14 @@ unsigned bgp_feed(struct bgp_stream *s, const void *data, size_t len, bool exten
  * when none begins among them. 0 when the framing is lost: one place is as good as another then. */
 size_t bgp_until_message(const struct bgp_stream *s, const void *data, size_t len);
 
+/* A stream as fields that go to another process, which reads on where this one has stopped. */
+struct fields_in;
+struct fields_out;
+void bgp_export_state(const struct bgp_stream *s, struct fields_out *o);
+/* Everything in `f` is checked, and what is wrong noted there. `ret` is to be done with in any
+ * case. */
+void bgp_import_state(struct fields_in *f, struct bgp_stream *ret);
+
 const char *bgp_type_name(enum bgp_type t);
 /* "Hold Timer Expired", "Cease/Administrative Reset" ... (RFC 4271 4.5, 4486, 8538, 9234 ...) */
 void bgp_notification_format(uint8_t code, uint8_t subcode, const uint8_t *data, size_t len,

@@ -15,8 +15,6 @@
 /* tcp-ao = capability did not work: a session that lives is worth more than another try. */
 #define NO_AO_MS 3600000
 
-static const struct session_host_ops session_ops;
-
 const char *neighbor_name(const struct neighbor *n)
 {
 	return n->name;
@@ -155,7 +153,7 @@ static void count_handshake(struct link *l)
 	l->neighbor->ops->on_handshakes(l->neighbor->host, l->direction, has ? 1 : -1);
 }
 
-static void remove_link(struct link *l)
+void neighbor_remove_link(struct link *l)
 {
 	struct neighbor *n = l->neighbor;
 
@@ -169,6 +167,18 @@ static void remove_link(struct link *l)
 		n->ops->on_handshakes(n->host, l->direction, -1);
 	n->n_links--;
 	free(l);
+}
+
+void neighbor_add_link(struct link *l)
+{
+	struct neighbor *n = l->neighbor;
+
+	l->next = n->links;
+	n->links = l;
+	n->n_links++;
+	count_handshake(l);
+	update_state(n);
+	update_fallback(n);
 }
 
 static uint32_t want_outer(void *host, struct session *s, bool clear)
@@ -374,14 +384,14 @@ static void on_ended(void *host, struct session *s, const char *why)
 	log_limited(n, LOG_LEVEL_INFO, "session %llu (%s) ended: %s", (unsigned long long)info.id,
 		    direction_name(info.direction), why);
 	keep_counters(n, s);
-	remove_link(l);
+	neighbor_remove_link(l);
 	update_state(n);
 	update_fallback(n);
 	if (!n->config && !n->links)
 		n->ops->on_empty(n->host, n);
 }
 
-static const struct session_host_ops session_ops = {
+const struct session_host_ops neighbor_session_ops = {
 	.want_outer = want_outer,
 	.want_inner = want_inner,
 	.forget_request = forget_request,
@@ -411,12 +421,14 @@ static bool can_work(const struct neighbor *n)
 	return n->config->mode == MODE_TCP_AO ? !n->error[0] : n->ctx != NULL;
 }
 
+unsigned neighbor_sessions_max(const struct neighbor *n)
+{
+	return addr_is_prefix(&n->config->address) ? n->config->max_sessions : HOST_SESSIONS_MAX;
+}
+
 /* Why this neighbor may not have another session in this direction now, or NULL. */
 static const char *refusal(const struct neighbor *n, enum session_direction direction)
 {
-	unsigned max =
-		addr_is_prefix(&n->config->address) ? n->config->max_sessions : HOST_SESSIONS_MAX;
-
 	if (n->config->mode == MODE_OFF)
 		return "mode is off";
 	if (!can_work(n))
@@ -425,7 +437,7 @@ static const char *refusal(const struct neighbor *n, enum session_direction dire
 		return "role is accept: our daemon may not connect";
 	if (direction == SESSION_IN && n->config->role == ROLE_CONNECT)
 		return "role is connect: the neighbor may not connect";
-	if (n->n_links >= max)
+	if (n->n_links >= neighbor_sessions_max(n))
 		return "too many sessions at once";
 	return NULL;
 }
@@ -449,7 +461,7 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 	l->neighbor = n;
 	l->direction = direction;
 	p->loop = n->loop;
-	p->ops = &session_ops;
+	p->ops = &neighbor_session_ops;
 	p->host = l;
 	p->config = n->config;
 	p->ctx = n->ctx;
@@ -461,12 +473,8 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 		note_failure(n, direction, TLS_REASON_MEMORY, "out of memory");
 		return;
 	}
-	l->next = n->links;
-	n->links = l;
-	n->n_links++;
 	n->n_sessions++;
-	count_handshake(l);
-	update_state(n);
+	neighbor_add_link(l);
 	if (direction == SESSION_IN)
 		show_ao(n, l->session);
 }
@@ -550,7 +558,7 @@ void neighbor_free(struct neighbor *n)
 		struct link *l = n->links;
 
 		session_free(l->session);
-		remove_link(l);
+		neighbor_remove_link(l);
 	}
 	capture_detach_all(&n->captures);
 	timer_free(n->fallback);

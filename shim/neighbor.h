@@ -57,6 +57,30 @@ void neighbor_accept_inner(struct neighbor *n, uint64_t id, int fd, const struct
 void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct addr *peer,
 			   uint16_t port, const struct addr *own);
 
+/* --- sessions that go on in another process (handover.h) */
+
+struct fields_in;
+struct fields_out;
+void neighbor_export_counters(const struct neighbor *n, struct fields_out *o);
+/* Adds them to what is there. What is not rightly said is left out. */
+void neighbor_import_counters(struct neighbor *n, struct fields_in *f);
+struct session *neighbor_session(const struct neighbor *n, uint64_t id); /* or NULL */
+/* One that was not told of in this round, which is not 0; or NULL. */
+struct session *neighbor_next_session(struct neighbor *n, unsigned round);
+/* A frozen session has gone: see session_leave(). */
+void neighbor_leave(struct neighbor *n, struct session *s);
+/* Ends those that do not relay yet. */
+void neighbor_end_unready(struct neighbor *n, const char *why);
+
+/* As session_import(). The session is frozen and belongs to no neighbor yet; it must go to
+ * neighbor_take() or neighbor_discard(). -ENOSPC: the neighbor may not have another one. */
+int neighbor_import(struct neighbor *n, uint64_t id, struct fields_in *f, int inner_fd,
+		    int outer_fd, struct session **ret);
+/* It is `n`'s, which may be another one than before if the configuration is, and goes on. */
+void neighbor_take(struct neighbor *n, struct session *s);
+/* `reset`: both sides get RST; else the connections stay for whoever has them too. */
+void neighbor_discard(struct session *s, bool reset);
+
 /* Ends its sessions (botlsctl reset). Returns how many. */
 unsigned neighbor_reset(struct neighbor *n, const char *why);
 /* Calls show_ao for each connection. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by neighbor.c (what happens) and neighbor_status.c (how it is shown), and by nobody else.
- */
+/* Shared by neighbor.c (what happens), neighbor_status.c (how it is shown), neighbor_state.c (what
+ * goes to another process), and by nobody else. */
 #ifndef BOTLS_NEIGHBOR_INTERNAL_H
 #define BOTLS_NEIGHBOR_INTERNAL_H
 
@@ -16,6 +16,7 @@ struct link {
 	enum session_direction direction;
 	bool has_handshake; /* counted by on_handshakes() */
 	bool was_established, was_verified;
+	unsigned round; /* of a handover, in which it was told of */
 };
 
 struct failure {
@@ -53,5 +54,10 @@ struct neighbor {
 	struct log_limit log_limit;
 	uint64_t no_ao_until_ms; /* tcp-ao = capability did not work */
 };
+
+extern const struct session_host_ops neighbor_session_ops;
+unsigned neighbor_sessions_max(const struct neighbor *n);
+void neighbor_add_link(struct link *l);
+void neighbor_remove_link(struct link *l);
 
 #endif

@@ -550,16 +550,15 @@ static int start(struct relay *r, struct loop *loop)
 	return r1 == 0 ? timer_defer(r->again) : r1;
 }
 
-int relay_new(struct loop *loop, struct transport *inner, struct transport *outer,
-	      const struct relay_callbacks *callbacks, void *arg, struct relay **ret)
+static struct relay *make(struct transport *inner, struct transport *outer,
+			  const struct relay_callbacks *callbacks, void *arg)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	int r1;
 
 	if (!r) {
 		inner->ops->free(inner);
 		outer->ops->free(outer);
-		return -ENOMEM;
+		return NULL;
 	}
 	r->callbacks = *callbacks;
 	if (!r->callbacks.alloc)
@@ -568,7 +567,15 @@ int relay_new(struct loop *loop, struct transport *inner, struct transport *oute
 	r->arg = arg;
 	r->ends[RELAY_INNER].transport = inner;
 	r->ends[RELAY_OUTER].transport = outer;
-	r1 = start(r, loop);
+	return r;
+}
+
+int relay_new(struct loop *loop, struct transport *inner, struct transport *outer,
+	      const struct relay_callbacks *callbacks, void *arg, struct relay **ret)
+{
+	struct relay *r = make(inner, outer, callbacks, arg);
+	int r1 = r ? start(r, loop) : -ENOMEM;
+
 	if (r1 < 0) {
 		relay_free(r);
 		return r1;
@@ -634,6 +641,80 @@ void relay_free(struct relay *r)
 void relay_allow_splice(struct relay *r)
 {
 	r->may_splice = true;
+}
+
+/* --- in another process */
+
+int relay_freeze(struct relay *r)
+{
+	if (r->is_over || r->is_closing || r->is_paused || r->in_callback)
+		return -EBUSY;
+	for (int i = 0; i < 2; i++)
+		if (r->ends[i].is_dead || r->ends[i].has_hung_up || r->directions[i].has_ended ||
+		    r->directions[i].is_done || r->directions[i].edit)
+			return -EBUSY;
+	timer_stop(r->again);
+	return relay_pause(r, true);
+}
+
+int relay_thaw(struct relay *r)
+{
+	return relay_pause(r, false);
+}
+
+void relay_get_state(const struct relay *r, struct relay_state *ret)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct direction *d = &r->directions[i];
+
+		ret->from[i].held = d->held ? d->held + d->held_from : NULL;
+		ret->from[i].held_len = d->held_len - d->held_from;
+		ret->from[i].read = d->read;
+		ret->from[i].written = d->written;
+		ret->from[i].blocked_ms = relay_blocked_ms(r, other(d->from));
+	}
+}
+
+static int set_state(struct relay *r, const struct relay_state *state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct direction *d = &r->directions[i];
+		uint64_t now = loop_now_ms(), blocked_ms = state->from[i].blocked_ms;
+
+		d->read = state->from[i].read;
+		d->written = state->from[i].written;
+		if (!state->from[i].held_len)
+			continue;
+		if (hold(r, d, state->from[i].held, state->from[i].held_len) < 0)
+			return -ENOMEM;
+		d->blocked_since = blocked_ms < now ? now - blocked_ms : 1;
+	}
+	return relay_freeze(r);
+}
+
+int relay_new_frozen(struct loop *loop, struct transport *inner, struct transport *outer,
+		     const struct relay_callbacks *callbacks, void *arg,
+		     const struct relay_state *state, struct relay **ret)
+{
+	struct relay *r = make(inner, outer, callbacks, arg);
+	int r1 = r ? start(r, loop) : -ENOMEM;
+
+	if (r1 == 0)
+		r1 = set_state(r, state);
+	if (r1 < 0) {
+		relay_leave(r);
+		return r1;
+	}
+	*ret = r;
+	return 0;
+}
+
+void relay_leave(struct relay *r)
+{
+	if (!r)
+		return;
+	close_ends(r, false);
+	destroy(r);
 }
 
 struct transport *relay_transport(const struct relay *r, enum relay_side side)

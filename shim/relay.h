@@ -109,6 +109,31 @@ void relay_abort(struct relay *r, struct relay_end *ret_end);
 /* Aborts what still runs. NULL is fine. */
 void relay_free(struct relay *r);
 
+/* --- a relay that goes on in another process, in mid-stream */
+
+#define RELAY_HELD_MAX (RELAY_BUFFER + RELAY_EDIT_ROOM)
+struct relay_state {
+	struct {
+		const uint8_t *held; /* read, not taken by the other side yet; borrowed */
+		size_t held_len;     /* at most RELAY_HELD_MAX */
+		uint64_t read, written, blocked_ms;
+	} from[2]; /* by enum relay_side */
+};
+
+/* Nothing is read or written until relay_thaw(). -EBUSY: an end is being passed on, or a callback
+ * of this relay is running. */
+int relay_freeze(struct relay *r);
+int relay_thaw(struct relay *r); /* -ENOMEM: it stays frozen */
+/* Of a frozen one. */
+void relay_get_state(const struct relay *r, struct relay_state *ret);
+/* As relay_new(), with the state that another relay had; frozen. */
+int relay_new_frozen(struct loop *loop, struct transport *inner, struct transport *outer,
+		     const struct relay_callbacks *callbacks, void *arg,
+		     const struct relay_state *state, struct relay **ret);
+/* Frees a frozen relay and its transports, whose connections stay for whoever has them too: no end
+ * is sent, no callback comes. NULL is fine. */
+void relay_leave(struct relay *r);
+
 /* NULL once the relay has ended. */
 struct transport *relay_transport(const struct relay *r, enum relay_side side);
 uint64_t relay_bytes(const struct relay *r, enum relay_side from);

@@ -208,14 +208,13 @@ void session_ao_failed(void *arg, const char *text)
 	session_close(s, copy);
 }
 
-/* From the key that everybody knows to those that follow from TLS. False: the attempt has failed.
- */
-static bool derive_ao(struct session *s)
+void session_ao_params(struct session *s, struct ao_exporter_params *ret)
 {
 	const struct ao_config *ao = &s->config->ao;
-	const struct ao_exporter_params params = {
+
+	*ret = (struct ao_exporter_params){
 		.loop = s->loop,
-		.fd = s->outer_fd,
+		.fd = session_outer_fd(s),
 		.peer = s->peer,
 		.default_peer = s->direction == SESSION_IN ? s->config->address : s->peer,
 		.algorithm = ao->own.algorithm,
@@ -225,6 +224,14 @@ static bool derive_ao(struct session *s)
 		.on_failed = session_ao_failed,
 		.arg = s,
 	};
+}
+
+/* From the key that everybody knows to those that follow from TLS. False: the attempt has failed.
+ */
+static bool derive_ao(struct session *s)
+{
+	const struct ao_config *ao = &s->config->ao;
+	struct ao_exporter_params params;
 	uint8_t secret[AO_DERIVED_LEN];
 	char text[128];
 	int r;
@@ -232,6 +239,7 @@ static bool derive_ao(struct session *s)
 	if (ao->mode != AO_EXPORTER ||
 	    (ao->policy == AO_PREFERRED && tcp_ao_probe(s->outer_fd) == -ENOPROTOOPT))
 		return true;
+	session_ao_params(s, &params);
 	r = ao_exporter_derive(s->tls, ao->own.algorithm, ao->own.covers_options, secret);
 	if (r == 0)
 		r = ao_exporter_new(&params, secret, &s->ao);
@@ -443,7 +451,7 @@ void session_give_socket(struct session *s, uint32_t request, int fd, const char
  * ------------------------------------------------------------------------------------------------------------
  */
 
-static struct session *new_session(const struct session_params *p, enum session_direction direction)
+struct session *session_make(const struct session_params *p, enum session_direction direction)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -482,7 +490,7 @@ static struct session *new_session(const struct session_params *p, enum session_
 
 int session_new_out(const struct session_params *p, int inner_fd, struct session **ret)
 {
-	struct session *s = new_session(p, SESSION_OUT);
+	struct session *s = session_make(p, SESSION_OUT);
 
 	if (!s) {
 		close(inner_fd);
@@ -511,7 +519,7 @@ static int begin_in_clear(struct session *s)
 
 int session_new_in(const struct session_params *p, int outer_fd, struct session **ret)
 {
-	struct session *s = new_session(p, SESSION_IN);
+	struct session *s = session_make(p, SESSION_IN);
 
 	if (!s) {
 		close(outer_fd);
@@ -616,6 +624,16 @@ void session_get_legs(const struct session *s, struct session_legs *ret)
 	get_leg(s, RELAY_INNER, s->inner_fd, &ret->inner);
 	get_leg(s, RELAY_OUTER, s->outer_fd, &ret->outer);
 	ret->buffered = s->relay ? relay_buffered(s->relay) : 0;
+}
+
+uint64_t session_id(const struct session *s)
+{
+	return s->id;
+}
+
+void *session_host(const struct session *s)
+{
+	return s->host;
 }
 
 enum session_state session_state(const struct session *s)

@@ -122,6 +122,32 @@ struct session_capability_info {
 };
 const char *session_capability_name(enum session_capability c);
 
+/* --- a session that goes on in another process, unnoticed by both sides (handover.h)
+ *
+ * The old process freezes it and tells the new one of it; the new one makes it, frozen; the old one
+ * leaves it, and only then the new one thaws it. So at each moment one of them alone reads and
+ * writes.
+ */
+struct fields_in;
+struct fields_out;
+/* Why it has to stay where it is, or NULL. */
+const char *session_stays(const struct session *s);
+/* 0 or -EBUSY: session_stays(), an end that is on its way, one of its own callbacks. */
+int session_freeze(struct session *s);
+int session_thaw(struct session *s); /* 0 or -ENOMEM: it can only be freed */
+/* Of a frozen one: everything but its descriptors, keys included. 0 or -errno. */
+int session_export(const struct session *s, struct fields_out *o);
+void session_get_fds(const struct session *s, int *ret_inner, int *ret_outer); /* borrowed */
+/* Frees a frozen session; its connections stay for whoever has them too. on_ended is not called. */
+void session_leave(struct session *s);
+/* The session of which `f` tells, frozen. Takes the descriptors over, also when it fails; a failure
+ * does nothing to their connections. Of `p`, `own`, `peer` and ports are not looked at, and an `id`
+ * of 0 means the one in `f`. Everything is checked; `f` says what is wrong. 0, -ENOMEM, or what is
+ * wrong.
+ */
+int session_import(const struct session_params *p, struct fields_in *f, int inner_fd, int outer_fd,
+		   struct session **ret);
+
 struct session_info {
 	uint64_t id;
 	enum session_direction direction;
@@ -157,6 +183,8 @@ struct session_legs {
 void session_get_legs(const struct session *s, struct session_legs *ret);
 /* The connection to the neighbor, or -1; borrowed. */
 int session_outer_fd(const struct session *s);
+uint64_t session_id(const struct session *s);
+void *session_host(const struct session *s); /* of session_params */
 enum session_state session_state(const struct session *s);
 enum session_bgp session_bgp(const struct session *s);
 enum session_direction session_direction(const struct session *s);

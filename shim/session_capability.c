@@ -527,3 +527,69 @@ void session_capability_on_notification(struct session *s, const struct bgp_noti
 	if (c && c->is_offered && n->code == 2 && n->subcode == 4)
 		s->ops->on_no_ao(s->host, s, "its daemon refuses an OPEN with it");
 }
+
+/* --- in another process
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+bool session_capability_is_settled(const struct session *s)
+{
+	const struct capability *c = s->capability;
+
+	if (!c)
+		return true;
+	switch (c->state) {
+	case CAPABILITY_UNAVAILABLE:
+	case CAPABILITY_NO_PEER:
+	case CAPABILITY_OTHER: return !c->first && !c->request;
+	case CAPABILITY_ON: return c->is_proven;
+	case CAPABILITY_NONE:
+	case CAPABILITY_WAITING:
+	case CAPABILITY_AGREED:
+	case CAPABILITY_FAILED: break;
+	}
+	return false;
+}
+
+void session_capability_export(const struct session *s, struct fields_out *o)
+{
+	const struct capability *c = s->capability;
+
+	if (!c)
+		return;
+	fields_put_text(o, "capability", session_capability_name(c->state));
+	fields_put_number(o, "capability-since", c->since);
+	fields_put_text(o, "capability-text", c->text);
+}
+
+static enum session_capability state_named(struct fields_in *f)
+{
+	static const enum session_capability settled[] = {CAPABILITY_UNAVAILABLE, CAPABILITY_NO_PEER,
+							  CAPABILITY_OTHER, CAPABILITY_ON};
+	char name[32];
+
+	fields_text(f, "capability", name, sizeof(name));
+	for (size_t i = 0; i < ARRAY_SIZE(settled); i++)
+		if (strcmp(name, session_capability_name(settled[i])) == 0)
+			return settled[i];
+	fields_refuse(f, "capability", -EBADMSG);
+	return CAPABILITY_FAILED;
+}
+
+int session_capability_import(struct session *s, struct fields_in *f)
+{
+	struct capability *c;
+
+	if (!fields_has(f, "capability"))
+		return 0;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	s->capability = c;
+	c->session = s;
+	c->state = state_named(f);
+	c->is_proven = c->state == CAPABILITY_ON;
+	c->since = fields_number(f, "capability-since", INT64_MAX);
+	fields_text(f, "capability-text", c->text, sizeof(c->text));
+	return timer_new(s->loop, on_tick, c, &c->timer);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by session.c (until both sides are connected) and session_relay.c (from then on), and by
- * nobody else. */
+/* Shared by session.c (until both sides are connected), session_relay.c (from then on),
+ * session_state.c (in another process), session_metrics.c, and by nobody else. */
 #ifndef BOTLS_SESSION_INTERNAL_H
 #define BOTLS_SESSION_INTERNAL_H
 
@@ -48,6 +48,10 @@ struct session {
 	bool ended_orderly;
 };
 
+/* session.c: neither connected nor connecting; NULL: out of memory */
+struct session *session_make(const struct session_params *p, enum session_direction direction);
+void session_ao_params(struct session *s, struct ao_exporter_params *ret);
+
 void session_set_state(struct session *s, enum session_state state);
 /* Tells the host and frees the session. */
 void session_end(struct session *s, const char *why);
@@ -59,6 +63,11 @@ void session_capability_start(struct session *s);
 void session_capability_end(struct session *s);
 void session_capability_free(struct session *s);
 void session_capability_get_info(const struct session *s, struct session_capability_info *ret);
+/* Both ends know what becomes of it: the session can go on in another process. */
+bool session_capability_is_settled(const struct session *s);
+void session_capability_export(const struct session *s, struct fields_out *o);
+/* 0 or -ENOMEM. */
+int session_capability_import(struct session *s, struct fields_in *f);
 /* A NOTIFICATION may be the neighbor's answer to what was announced. */
 void session_capability_on_notification(struct session *s, const struct bgp_notification *n);
 /* TCP-AO did not work: says so, and ends the session. */
@@ -67,5 +76,7 @@ void session_ao_failed(void *arg, const char *text);
 /* Both sides are connected, the neighbor is verified: the relay takes the descriptors over. May end
  * the session. */
 void session_start_relay(struct session *s);
+/* What the relay calls. */
+extern const struct relay_callbacks session_relay_callbacks;
 
 #endif

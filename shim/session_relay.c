@@ -200,8 +200,8 @@ static void on_relay_end(void *arg, const struct relay_end *e)
 	session_end(s, why);
 }
 
-static const struct relay_callbacks relay_callbacks = {.on_bytes = on_bytes,
-						       .on_end = on_relay_end};
+const struct relay_callbacks session_relay_callbacks = {.on_bytes = on_bytes,
+							.on_end = on_relay_end};
 
 void session_start_relay(struct session *s)
 {
@@ -215,7 +215,7 @@ void session_start_relay(struct session *s)
 	outer = s->is_clear ? transport_tcp_new(TAKE_FD(s->outer_fd))
 			    : transport_tls_new(TAKE_FD(s->outer_fd), TAKE(s->tls));
 	if (inner && outer)
-		r = relay_new(s->loop, inner, outer, &relay_callbacks, s, &s->relay);
+		r = relay_new(s->loop, inner, outer, &session_relay_callbacks, s, &s->relay);
 	else if (inner || outer)
 		(inner ? inner : outer)->ops->free(inner ? inner : outer);
 	if (r < 0) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bgp.h"
+#include "fields.h"
 #include "util.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -470,6 +472,96 @@ static void test_names(void **state)
 	assert_null(bgp_capability_name(255));
 }
 
+/* --- in another process */
+
+/* `s` is another one from now on, made of what the one before wrote. */
+static void move(struct bgp_stream *s)
+{
+	struct fields_out o = {};
+	struct fields_in f;
+
+	bgp_export_state(s, &o);
+	bgp_done(s);
+	assert_int_equal(fields_out_error(&o), 0);
+	assert_int_equal(fields_read(&f, o.data, o.len), 0);
+	bgp_import_state(&f, s);
+	assert_int_equal(fields_error(&f, NULL), 0);
+	fields_out_done(&o);
+}
+
+/* It moves after every byte, and has read the same in the end. */
+static void moved_anywhere(void **state)
+{
+	struct bgp_stream whole;
+
+	(void)state;
+	PUT(&input, BGP_OPEN, "\4\x5b\xa0\0\x5a\xc0\0\2\1\x08\2\6\x41\4\0\1\x11\x70");
+	PUT(&input, BGP_KEEPALIVE, "");
+	PUT(&input, BGP_UPDATE, "\0\0\0\0");
+	PUT(&input, BGP_NOTIFICATION, "\6\2\5later");
+	bgp_init(&whole);
+	bgp_feed(&whole, input.data, input.len, false);
+	assert_true(whole.notification.seen);
+	for (size_t i = 0; i < input.len; i++) {
+		bgp_feed(&stream, input.data + i, 1, false);
+		move(&stream);
+	}
+	assert_memory_equal(whole.messages, stream.messages, sizeof(whole.messages));
+	assert_int_equal(whole.bytes, stream.bytes);
+	assert_true(stream.at_boundary);
+	assert_int_equal(whole.open.as, stream.open.as);
+	assert_int_equal(whole.open.router_id, stream.open.router_id);
+	assert_int_equal(whole.open.hold_time, stream.open.hold_time);
+	assert_memory_equal(whole.open.capabilities, stream.open.capabilities, 32);
+	assert_string_equal(whole.notification.text, stream.notification.text);
+	assert_null(stream.framing_error);
+	bgp_done(&whole);
+}
+
+static void moved_when_lost(void **state)
+{
+	(void)state;
+	bgp_feed(&stream, "no marker at all...", 19, false);
+	assert_non_null(stream.framing_error);
+	move(&stream);
+	assert_non_null(stream.framing_error);
+	assert_int_equal(stream.bytes, 19);
+}
+
+/* A place that no stream can be at. */
+static void moved_wrongly(void **state)
+{
+	static const struct {
+		size_t len;
+		uint64_t have;
+		const char *header;
+	} cases[] = {
+		{19, 23, MARKER "\0\x17\2"}, /* the message would be over */
+		{19, 18, MARKER "\0\x17\2"}, /* less than came */
+		{18, 20, MARKER "\0\x17"},   /* more than came, without a header */
+		{19, 19, MARKER "\0\x13\4"}, /* a whole one */
+		{19, 20, MARKER "\0\x12\2"}, /* too short */
+		{19, 65536, MARKER "\xff\xff\2"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fields_out o = {};
+		struct bgp_stream s;
+		struct fields_in f;
+
+		fields_put(&o, "partial", cases[i].header, cases[i].len);
+		fields_put_number(&o, "partial-length", cases[i].have);
+		fields_put_number(&o, "is-opaque", 0);
+		assert_int_equal(fields_read(&f, o.data, o.len), 0);
+		bgp_import_state(&f, &s);
+		assert_true(fields_error(&f, NULL) == -EBADMSG ||
+			    fields_error(&f, NULL) == -ERANGE);
+		bgp_done(&s);
+		fields_out_done(&o);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -491,6 +583,9 @@ int main(void)
 		TEST(test_hard_reset),
 		TEST(test_notification_cut),
 		TEST(test_names),
+		TEST(moved_anywhere),
+		TEST(moved_when_lost),
+		TEST(moved_wrongly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
