@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "notify.h"
 
+#include "sock.h"
 #include "util.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
+
+#define BUSY_MS 5000
 
 /* Reads a whole decimal number. */
 static int parse_number(const char *text, uint64_t *ret)
@@ -21,12 +26,15 @@ static int parse_number(const char *text, uint64_t *ret)
 	return errno || *end ? -EINVAL : 0;
 }
 
-int notify_send(const char *state)
+/* 1: sent; 0: nobody is there to be told. */
+static int send_with(const char *state, const int *fds, size_t n_fds)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	const struct iovec part = {(void *)state, strlen(state)};
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
 	size_t len;
+	ssize_t n;
 
 	if (!path || !*path)
 		return 0;
@@ -42,10 +50,36 @@ int notify_send(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sun,
-		   offsetof(struct sockaddr_un, sun_path) + len) < 0)
+	if (connect(fd, (struct sockaddr *)&sun, offsetof(struct sockaddr_un, sun_path) + len) < 0)
 		return -errno;
-	return 0;
+	/* A manager that is busy is waited for, but not for ever. */
+	do
+		n = sock_send_fds(fd, &part, 1, fds, n_fds);
+	while (n == -EAGAIN && poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, BUSY_MS) > 0);
+	return n < 0 ? n : 1;
+}
+
+int notify_send(const char *state)
+{
+	int r = send_with(state, NULL, 0);
+
+	return r < 0 ? r : 0;
+}
+
+int notify_store(const char *name, int fd)
+{
+	char state[128];
+
+	snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
+	return send_with(state, &fd, 1);
+}
+
+int notify_unstore(const char *name)
+{
+	char state[128];
+
+	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return notify_send(state);
 }
 
 int notify_ready(void)

@@ -221,6 +221,12 @@ void child_stop(struct child *c)
 	ipc_free(TAKE(c->ipc));
 }
 
+void child_leave(struct child *c)
+{
+	c->pid = 0;
+	child_free(c);
+}
+
 void child_free(struct child *c)
 {
 	if (!c)

@@ -36,6 +36,8 @@ int child_new(struct loop *loop, unsigned number, const char *user,
 	      const struct child_callbacks *cb, void *arg, struct child **ret);
 void child_stop(struct child *c); /* closes the socket to it, on which it ends; for several: first
 				     all of them, then free */
+/* Frees it and lets the process live on: it knows what to do without us. */
+void child_leave(struct child *c);
 void child_free(struct child *c); /* stops it, waits for it, and kills it after a second */
 
 /* Tell it every SIGCHLD's pid; true when it was this one. */

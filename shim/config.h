@@ -119,6 +119,8 @@ struct config {
 	char *bpffs;		 /* default BOTLS_BPFFS_PATH */
 	unsigned handshakes_max; /* concurrent, per worker, 1..10000, default 256 */
 	unsigned handshake_rate; /* per source and second, 1..1000, default 10 */
+	unsigned drain_time;	 /* seconds that sessions live on without control, 0 or 1..86400,
+				    default 60 */
 	char *metrics_listen;	 /* "address:port" for HTTP, or NULL: none */
 	enum capture_allowed {
 		CAPTURE_OFF,

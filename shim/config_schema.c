@@ -74,6 +74,8 @@ static const struct conf_option options[] = {
 	 .help = "handshakes at once in one worker"},
 	{"handshake-rate", CONF_NUMBER, GLOBAL(handshake_rate), RANGE(1, 1000), .initial = "10",
 	 .help = "handshakes per source and second"},
+	{"drain-time", CONF_SECONDS, GLOBAL(drain_time), RANGE(1, 86400), .zero = true,
+	 .initial = "60", .help = "how long sessions wait for botlsd to come back; 0: not at all"},
 	{"expiry-warning-days", CONF_NUMBER, GLOBAL(expiry_warning_days), RANGE(0, 365),
 	 .initial = "30", .help = "days before its end that a certificate is warned of"},
 	{"metrics-listen", CONF_TEXT, GLOBAL(metrics_listen), LENGTH(80),

@@ -284,6 +284,8 @@ static void on_stop(void *arg, int signo)
 	struct control *c = arg;
 
 	c->keep_steering = signo == SIGUSR1;
+	if (!c->keep_steering)
+		control_handover_stop(c);
 	log_info(c->keep_steering ? "stopping for a restart: what is programmed stays, required "
 				    "neighbors stay closed"
 				  : "stopping: removing all that was programmed");
@@ -434,8 +436,9 @@ static int start(struct control *c, const char *keylog, struct errtext *e)
 	const struct ao_report ao = {log_problem, log_warning_at, NULL};
 	int r;
 
-	if ((r = make_timers(c)) < 0 || (r = open_keylog(c, keylog, e)) < 0 ||
-	    (r = open_netwatch(c, e)) < 0 || (r = when_free(open_steering, c, e)) < 0)
+	if ((r = make_timers(c)) < 0 || (r = control_handover_new(c)) < 0 ||
+	    (r = open_keylog(c, keylog, e)) < 0 || (r = open_netwatch(c, e)) < 0 ||
+	    (r = when_free(open_steering, c, e)) < 0)
 		return r;
 	control_resolve(c, &c->now);
 	if ((r = control_steer(c, &c->now, e)) < 0 || (r = when_free(open_tls, c, e)) < 0 ||
@@ -509,6 +512,19 @@ int control_run(struct control *c)
 	return r;
 }
 
+static void free_children(struct control *c)
+{
+	for (size_t i = 0; i < c->n_children; i++)
+		child_stop(c->children[i]);
+	for (size_t i = 0; i < c->n_children; i++) {
+		if (c->keep_steering && control_handover_has(c, c->children[i]))
+			child_leave(c->children[i]);
+		else
+			child_free(c->children[i]);
+	}
+	free(c->children);
+}
+
 void control_free(struct control *c)
 {
 	if (!c)
@@ -518,11 +534,8 @@ void control_free(struct control *c)
 	control_captures_free(c);
 	control_metrics_free(c);
 	ctlserver_free(c->ctl);
-	for (size_t i = 0; i < c->n_children; i++)
-		child_stop(c->children[i]);
-	for (size_t i = 0; i < c->n_children; i++)
-		child_free(c->children[i]);
-	free(c->children);
+	free_children(c);
+	control_handover_free(c);
 	control_ao_stop(c);
 	tls_listeners_close(&c->tls);
 	steering_free(c->steering);

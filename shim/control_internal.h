@@ -8,6 +8,7 @@
  *   control_ao_turn_on.c  TCP-AO for connections that began without
  *   control_commands.c  what botlsctl asks for
  *   control_capture.c   captures: who has one, where its records go
+ *   control_handover.c  sessions of a predecessor, and for a successor
  *   control_metrics.c   snapshots of what is counted, the metrics process
  */
 #ifndef BOTLS_CONTROL_INTERNAL_H
@@ -71,6 +72,7 @@ struct control {
 	struct gather *gathers;
 	struct control_capture *captures[BOTLS_CAPTURES_MAX];
 	struct control_metrics *metrics;
+	struct control_handover *handover;
 	unsigned steering_wrong; /* objects, as the last audit found them */
 	uint64_t steering_found; /* all of them, in all audits */
 	uint32_t last_id;
@@ -145,6 +147,22 @@ void control_captures_tell_death(struct control *c, struct child *child);
 /* The configuration is another one: what it no longer allows ends. */
 void control_captures_recheck(struct control *c);
 void control_captures_free(struct control *c);
+
+/* control_handover.c */
+/* Takes what a predecessor has left with the service manager. */
+int control_handover_new(struct control *c);
+void control_handover_free(struct control *c);
+/* A worker has its configuration: it gets an end where a successor can ask it, and the sessions of
+ * workers that are without control. */
+void control_handover_started(struct control *c, struct child *child);
+void control_handover_died(struct control *c, struct child *child);
+void control_handover_on_taken(struct control *c, struct child *child, const struct ipc_message *m);
+/* A successor can ask this worker: it may live on without us. */
+bool control_handover_has(const struct control *c, const struct child *child);
+/* No successor is to come. */
+void control_handover_stop(struct control *c);
+/* Adds `draining` to an answer: old workers with sessions of their own. 0 or -ENOMEM. */
+int control_handover_status(const struct control *c, struct jv *o);
 
 /* control_metrics.c */
 int control_metrics_new(struct control *c);

@@ -196,6 +196,7 @@ static void on_started(void *arg, struct child *child)
 			child_send(child, MSG_FALLBACK_BEGIN, 0, name, strlen(name), -1);
 	}
 	control_captures_resume(c, child);
+	control_handover_started(c, child);
 }
 
 static void on_message(void *arg, struct child *child, struct ipc_message *m)
@@ -211,6 +212,7 @@ static void on_message(void *arg, struct child *child, struct ipc_message *m)
 	case MSG_FALLBACK: on_fallback(c, child, m); break;
 	case MSG_WANT_AO: control_on_want_ao(c, child, m); break;
 	case MSG_AO_CONNECTION: control_on_ao_connection(c, m); break;
+	case MSG_TAKEN: control_handover_on_taken(c, child, m); break;
 	case MSG_APPLIED: control_on_applied(c, child, m->id, m->len ? m->payload : NULL); break;
 	case MSG_METRICS_ROWS:
 	case MSG_METRICS_END: control_metrics_on_message(c, child, m); break;
@@ -229,6 +231,7 @@ static void on_died(void *arg, struct child *child)
 	control_on_child_silent(arg, child);
 	control_captures_tell_death(arg, child);
 	control_metrics_on_death(arg, child);
+	control_handover_died(arg, child);
 }
 
 const struct child_callbacks control_child_callbacks = {

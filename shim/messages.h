@@ -38,6 +38,10 @@ enum message_type {
 	MSG_CAPTURE_END,  /* id: slot */
 	MSG_AO,		  /* id: of the request; payload: struct message_ao */
 	MSG_METRICS,	  /* METRICS_ROWS..., then METRICS_END with the same id */
+	MSG_HEIR, /* descriptor: where a successor's worker will ask for the sessions (handover.h)
+		   */
+	MSG_TAKE_OVER, /* id; descriptor: where those of a predecessor's worker are to be had */
+	MSG_STOP,      /* control is about to end, and no successor is to come */
 
 	/* control to the metrics process */
 	MSG_METRICS_LISTENER, /* descriptor: where scrapers come in */
@@ -55,6 +59,7 @@ enum message_type {
 	MSG_FALLBACK,	   /* payload: struct message_fallback */
 	MSG_METRICS_ROWS,  /* id; payload: some of struct message_metrics_row */
 	MSG_METRICS_END,   /* id; payload: struct message_metrics_worker */
+	MSG_TAKEN,	   /* id: of TAKE_OVER; payload: struct message_taken; more than once */
 	MSG_AO_CONNECTION, /* payload: struct message_ao_connection; descriptor: a connection with a
 			      neighbor that has TCP-AO, which stays the worker's */
 	MSG_WANT_AO, /* id; payload: struct message_want_ao; descriptor: a connection with that
@@ -83,6 +88,11 @@ struct message_want {
 struct message_socket {
 	int32_t error; /* 0: the descriptor is connecting or connected; else -errno */
 	char text[256];
+};
+
+struct message_taken {
+	uint64_t moved, stayed, ended; /* as struct take_counts */
+	uint64_t left, drain_ms;
 };
 
 struct message_ao_connection {

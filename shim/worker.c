@@ -17,6 +17,7 @@
 #include "sandbox.h"
 #include "sock.h"
 #include "worker_batch.h"
+#include "worker_heirs.h"
 #include "worker_status.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@
 
 #define END_WAIT_MS 500
 #define END_POLL_MS 10
+#define ORPHAN_MS   100 /* how often a worker without control looks whether it is still needed */
 
 struct listeners {
 	struct listener **all;
@@ -50,8 +52,11 @@ struct worker {
 	uint64_t last_session;
 	unsigned n_handshakes[2]; /* by enum session_direction */
 	struct rate rate;
-	struct timer *end;
-	uint64_t end_ms;
+	struct timer *end, *orphan;
+	uint64_t end_ms, orphan_until;
+	bool is_stopping; /* control said so: no successor comes */
+	size_t told_left; /* sessions that the successor knows of */
+	struct heirs heirs;
 
 	struct capture *captures[BOTLS_CAPTURES_MAX];
 
@@ -428,6 +433,7 @@ static int apply(struct worker *w, struct batch *b)
 		w->tls = tls;
 		w->inner = inner;
 		on_handshakes(w, SESSION_IN, 0);
+		heirs_renew(&w->heirs);
 	} else {
 		for (size_t i = 0; neighbors && i < n; i++)
 			neighbor_free(neighbors[i]);
@@ -566,6 +572,9 @@ static void on_message(void *arg, struct ipc_message *m)
 	case MSG_CAPTURE: on_capture(w, m); break;
 	case MSG_CAPTURE_END: on_capture_end(w, m->id); break;
 	case MSG_METRICS: on_metrics(w, m->id); break;
+	case MSG_HEIR: heirs_set_own(&w->heirs, TAKE_FD(m->fd)); break;
+	case MSG_TAKE_OVER: heirs_take(&w->heirs, m->id, TAKE_FD(m->fd)); break;
+	case MSG_STOP: w->is_stopping = true; break;
 	default: break;
 	}
 }
@@ -574,30 +583,30 @@ static void on_message(void *arg, struct ipc_message *m)
  * --------------------------------------------------------------------------------------------------------------
  */
 
-static bool has_sessions(const struct worker *w)
+static size_t count_sessions(const struct worker *w)
 {
+	size_t n = w->n_dying;
+
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
-		if (neighbor_sessions(w->neighbors[i]))
-			return true;
-	return w->n_dying > 0;
+		n += neighbor_sessions(w->neighbors[i]);
+	return n;
 }
 
 static void on_end(void *arg)
 {
 	struct worker *w = arg;
 
-	if (has_sessions(w) && loop_now_ms() < w->end_ms && timer_set_ms(w->end, END_POLL_MS) == 0)
+	if (count_sessions(w) && loop_now_ms() < w->end_ms &&
+	    timer_set_ms(w->end, END_POLL_MS) == 0)
 		return;
 	loop_stop(w->loop);
 }
 
-/* Control ended or died. The neighbors are told with a close_notify, not with a reset, as far as
- * they take it quickly; the sockets that a successor needs are free at once. */
-static void on_gone(void *arg)
+/* The neighbors are told with a close_notify, not with a reset, as far as they take it quickly; the
+ * sockets that a successor needs are free at once. */
+static void end(struct worker *w)
 {
-	struct worker *w = arg;
-
-	log_info("control is gone: ending");
+	heirs_done(&w->heirs);
 	free_listeners(&w->tls);
 	free_listeners(&w->inner);
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
@@ -606,10 +615,124 @@ static void on_gone(void *arg)
 	on_end(w);
 }
 
+/* --- without control: sessions go on until a successor has taken them over
+ * ---------------------------------------------------------------------- */
+
+static void on_orphan(void *arg)
+{
+	struct worker *w = arg;
+	size_t n = count_sessions(w);
+
+	if (n != w->told_left)
+		heirs_tell_left(&w->heirs, n);
+	w->told_left = n;
+	/* A successor also wants to know what was counted. */
+	if ((n || !heirs_have_all(&w->heirs)) && loop_now_ms() < w->orphan_until &&
+	    timer_set_ms(w->orphan, ORPHAN_MS) == 0)
+		return;
+	if (n)
+		log_warning("the time for a restart is over: ending %zu sessions", n);
+	end(w);
+}
+
+/* Nothing that needs control: no newcomers, and none that are half way. */
+static void become_orphan(struct worker *w)
+{
+	unsigned seconds = w->config->drain_time;
+
+	free_listeners(&w->tls);
+	free_listeners(&w->inner);
+	for (size_t i = 0; i < ARRAY_SIZE(w->captures); i++)
+		capture_free(TAKE(w->captures[i]));
+	for (size_t i = 0; i < w->config->n_neighbors; i++)
+		neighbor_end_unready(w->neighbors[i], "botlsd is being restarted");
+	w->told_left = count_sessions(w);
+	if (w->told_left)
+		log_info("control is gone: %zu sessions go on until a successor takes them over, "
+			 "at most %u s",
+			 w->told_left, seconds);
+	w->orphan_until = loop_now_ms() + seconds * 1000ULL;
+	heirs_begin(&w->heirs, seconds * 1000ULL);
+	on_orphan(w);
+}
+
+static void on_gone(void *arg)
+{
+	struct worker *w = arg;
+
+	if (!w->is_stopping && w->config && w->config->drain_time && heirs_may_come(&w->heirs)) {
+		become_orphan(w);
+		return;
+	}
+	log_info("control is gone: ending");
+	end(w);
+}
+
+static void on_moved(void *host)
+{
+	struct worker *w = host;
+
+	timer_set_ms(w->orphan, 0);
+}
+
+static void on_alone(void *host)
+{
+	struct worker *w = host;
+
+	log_info("nobody is left who could take the sessions over: ending");
+	timer_stop(w->orphan);
+	end(w);
+}
+
+static struct neighbor *neighbor_at(void *host, size_t i)
+{
+	const struct worker *w = host;
+
+	return w->config && i < w->config->n_neighbors ? w->neighbors[i] : NULL;
+}
+
+static struct neighbor *find_neighbor(void *host, const char *name)
+{
+	return neighbor_named(host, name);
+}
+
+static const struct config *own_config(void *host)
+{
+	return ((const struct worker *)host)->config;
+}
+
+static uint64_t *last_session(void *host)
+{
+	return &((struct worker *)host)->last_session;
+}
+
+static void on_taken(void *host, uint32_t id, const struct take_counts *c)
+{
+	struct worker *w = host;
+	const struct message_taken m = {.moved = c->moved,
+					.stayed = c->stayed,
+					.ended = c->ended,
+					.left = c->left,
+					.drain_ms = c->drain_ms};
+
+	ipc_send(w->ipc, MSG_TAKEN, id, &m, sizeof(m), -1);
+}
+
+static const struct heirs_ops heirs_ops = {
+	.neighbor_at = neighbor_at,
+	.neighbor = find_neighbor,
+	.config = own_config,
+	.last_session = last_session,
+	.on_taken = on_taken,
+	.on_moved = on_moved,
+	.on_alone = on_alone,
+};
+
 static const struct ipc_callbacks ipc_callbacks = {.on_message = on_message, .on_gone = on_gone};
 
 static void worker_free(struct worker *w)
 {
+	heirs_done(&w->heirs);
 	for (size_t i = 0; i < ARRAY_SIZE(w->captures); i++)
 		capture_free(w->captures[i]);
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
@@ -621,6 +744,7 @@ static void worker_free(struct worker *w)
 	config_free(w->config);
 	ipc_free(w->ipc);
 	timer_free(w->end);
+	timer_free(w->orphan);
 	loop_free(w->loop);
 	cleanup_close(&w->keylog_fd);
 	free(w);
@@ -665,10 +789,12 @@ static int run(struct worker *w, int fd, const char *user)
 		seed = getpid();
 	rate_init(&w->rate, seed);
 	if (loop_new(&w->loop) < 0 || timer_new(w->loop, on_end, w, &w->end) < 0 ||
+	    timer_new(w->loop, on_orphan, w, &w->orphan) < 0 ||
 	    ipc_new(w->loop, fd, &ipc_callbacks, w, &w->ipc) < 0) {
 		log_error("out of memory");
 		return EXIT_FAILURE;
 	}
+	heirs_init(&w->heirs, w->loop, w->number, &heirs_ops, w);
 	if (confine(user) < 0)
 		return EXIT_FAILURE;
 	return loop_run(w->loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

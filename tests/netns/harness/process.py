@@ -12,6 +12,7 @@ class Process:
         self.name = name
         self.argv = [str(a) for a in argv]
         self.env = env
+        self.pass_fds = ()
         self.output = router.folder / f"{name}.out"
         self.popen = None
 
@@ -20,7 +21,7 @@ class Process:
         with open(self.output, "ab") as out:
             self.popen = subprocess.Popen(
                 self.router.ns.command(*self.argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                cwd=self.router.folder, env={**os.environ, **self.env} if self.env else None)
+                cwd=self.router.folder, env={**os.environ, **self.env} if self.env else None, pass_fds=self.pass_fds)
         return self
 
     @property

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an old worker and its successor say to each other (handover.h): messages of named fields
+ * (lib/fields.h) with up to two descriptors, over a SOCK_SEQPACKET pair, cut into packets.
+ *
+ * The other end may be of another version, and is trusted with nothing but its descriptors: lengths
+ * are bounded, and what breaks the rules is its end. Bodies hold keys; they are kept in memory for
+ * secrets.
+ */
+#ifndef BOTLS_HANDOVER_CHANNEL_H
+#define BOTLS_HANDOVER_CHANNEL_H
+
+#include "fields.h"
+#include "loop.h"
+
+#define CHANNEL_FDS_MAX	  2
+#define CHANNEL_QUEUE_MAX 32 /* messages that wait; nobody has a reason to have more */
+
+struct channel;
+
+struct channel_message {
+	uint32_t type;
+	struct fields_in f;
+	int fds[CHANNEL_FDS_MAX]; /* those that the callback does not take (sets to -1) are closed
+				   */
+	size_t n_fds;
+};
+
+struct channel_callbacks {
+	void (*on_message)(void *arg, struct channel_message *m);
+	/* Nobody holds the other end any more, or it broke the rules. Called once. */
+	void (*on_gone)(void *arg);
+};
+
+/* Takes `fd` over, also when it fails. Both callbacks may free the channel. 0 or -ENOMEM. */
+int channel_new(struct loop *loop, int fd, const struct channel_callbacks *cb, void *arg,
+		struct channel **ret);
+void channel_free(struct channel *c); /* NULL is fine */
+
+/* Takes the body over (NULL: an empty one), and copies of the descriptors. What cannot leave at
+ * once waits. 0, or what prevents it: -ENOMEM, -EMSGSIZE, -EPIPE; nothing was sent then. */
+int channel_send(struct channel *c, uint32_t type, struct fields_out *body, const int *fds,
+		 size_t n_fds);
+/* What waits is not sent any more. */
+void channel_drop(struct channel *c);
+
+#endif

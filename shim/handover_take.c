@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handover.h"
+
+#include "handover_channel.h"
+#include "log.h"
+#include "plan.h"
+#include "secret.h"
+#include "session.h"
+
+#include <errno.h>
+#include <time.h>
+
+struct take {
+	const struct take_ops *ops;
+	void *host;
+	struct channel *channel;
+	struct config *config; /* the old worker's; NULL: it is not known */
+	bool *resets;	       /* by neighbor of ours: its settings have changed; NULL: none has */
+	bool is_welcome, is_done;
+	/* Sessions keep the numbers that are not ours already, and that the old worker had given.
+	 */
+	uint64_t number_floor, number_max;
+
+	struct session *session; /* made, and waits for GO */
+	char neighbor[ADDR_STRLEN];
+	struct take_counts counts;
+};
+
+static void ask(struct take *t, enum handover_type type, struct fields_out *body)
+{
+	if (channel_send(t->channel, type, body, NULL, 0) < 0)
+		log_error("the worker before cannot be asked for its sessions: out of memory");
+}
+
+/* --- may a session live on under our configuration? */
+
+/* What a reload to this configuration would have done to the sessions. */
+void take_renew(struct take *t)
+{
+	const struct config *config = t->ops->config(t->host);
+	struct plan *plan;
+
+	free(TAKE(t->resets));
+	if (!t->config || !config || plan_make(t->config, config, time(NULL), &plan) < 0)
+		return;
+	t->resets = calloc(config->n_neighbors + 1, sizeof(*t->resets));
+	for (size_t i = 0; t->resets && i < plan->n_items; i++) {
+		const struct plan_item *item = &plan->items[i];
+
+		if (item->after)
+			t->resets[item->after - config->neighbors] =
+				item->resets && !item->replaces_key;
+	}
+	plan_free(plan);
+}
+
+/* NULL: it may. */
+static const char *objection(const struct take *t, const char *name, struct neighbor **ret)
+{
+	const struct config *config = t->ops->config(t->host);
+	struct neighbor *n = t->ops->neighbor(t->host, name);
+	const struct neighbor_config *c = n ? neighbor_config(n) : NULL;
+
+	if (!c)
+		return "no longer configured";
+	if (c->mode == MODE_OFF)
+		return "mode is off";
+	if (t->resets && t->resets[c - config->neighbors])
+		return "its configuration changed";
+	if (t->config && t->config->steering != config->steering)
+		return "the option steering changed";
+	*ret = n;
+	return NULL;
+}
+
+/* --- what the old worker says */
+
+static void on_config_problem(void *arg, const char *where, const char *text)
+{
+	(void)arg;
+	log_debug("configuration of the worker before: %s: %s", where, text);
+}
+
+/* An option that we do not know, or no longer take, only means that we cannot compare. */
+static void read_config(struct take *t, const uint8_t *data, size_t len)
+{
+	_cleanup_secret_ char *text = data ? secret_strndup((const char *)data, len) : NULL;
+
+	if (text && config_load_text(text, on_config_problem, NULL, &t->config) < 0)
+		t->config = NULL;
+	take_renew(t);
+}
+
+static void on_welcome(struct take *t, struct fields_in *f)
+{
+	uint64_t *last = t->ops->last_session(t->host);
+	size_t len;
+	const uint8_t *config = fields_bytes(f, "config", FIELDS_MAX, &len);
+
+	if (t->is_welcome)
+		return; /* an answer to somebody who asked before us, and died */
+	t->is_welcome = true;
+	t->number_floor = *last;
+	t->number_max = fields_number(f, "last-session", UINT64_MAX / 2);
+	if (*last < t->number_max)
+		*last = t->number_max;
+	read_config(t, config, len);
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void on_counters(struct take *t, struct fields_in *f)
+{
+	char name[ADDR_STRLEN];
+	struct neighbor *n;
+
+	fields_text(f, "neighbor", name, sizeof(name));
+	n = t->ops->neighbor(t->host, name);
+	if (n)
+		neighbor_import_counters(n, f);
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void refuse(struct take *t, bool has_to_end, const char *why)
+{
+	struct fields_out o = {};
+
+	if (has_to_end)
+		t->counts.ended++;
+	else
+		t->counts.stayed++;
+	fields_put_number(&o, "end", has_to_end);
+	fields_put_text(&o, "why", why);
+	ask(t, HANDOVER_REFUSE, &o);
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void on_stays(struct take *t, struct fields_in *f)
+{
+	char name[ADDR_STRLEN], why[128];
+	const char *against;
+	struct neighbor *n;
+
+	fields_text(f, "neighbor", name, sizeof(name));
+	fields_text(f, "why", why, sizeof(why));
+	against = objection(t, name, &n);
+	if (against) {
+		refuse(t, true, against);
+		return;
+	}
+	t->counts.stayed++;
+	log_info("neighbor %s: a session stays with the worker before: %s", name, why);
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static uint64_t number_of(struct take *t, uint64_t id)
+{
+	return id > t->number_floor && id <= t->number_max ? id : ++*t->ops->last_session(t->host);
+}
+
+static void on_session(struct take *t, struct channel_message *m)
+{
+	const char *against, *field;
+	uint64_t id;
+	struct neighbor *n;
+	char why[96];
+	int r;
+
+	fields_text(&m->f, "neighbor", t->neighbor, sizeof(t->neighbor));
+	id = fields_number(&m->f, "id", UINT64_MAX);
+	if (t->session || m->n_fds != 2 || fields_error(&m->f, NULL) < 0) {
+		refuse(t, false, "the description is not whole");
+		return;
+	}
+	against = objection(t, t->neighbor, &n);
+	if (against) {
+		refuse(t, true, against);
+		return;
+	}
+	r = neighbor_import(n, number_of(t, id), &m->f, TAKE_FD(m->fds[0]), TAKE_FD(m->fds[1]),
+			    &t->session);
+	if (r == 0) {
+		ask(t, HANDOVER_READY, NULL);
+		return;
+	}
+	if (fields_error(&m->f, &field) < 0)
+		snprintf(why, sizeof(why), "%s: %s", field, strerror(-r));
+	else
+		snprintf(why, sizeof(why), "%s", strerror(-r));
+	log_warning("neighbor %s: a session of the worker before cannot be taken over (%s)",
+		    t->neighbor, why);
+	refuse(t, r == -EPERM, why);
+}
+
+/* The old worker has let go of it. */
+static void on_go(struct take *t)
+{
+	struct neighbor *n = t->session ? t->ops->neighbor(t->host, t->neighbor) : NULL;
+
+	if (n) {
+		neighbor_take(n, TAKE(t->session));
+		t->counts.moved++;
+	} else if (t->session) {
+		neighbor_discard(TAKE(t->session), true);
+	}
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void on_stop(struct take *t)
+{
+	if (t->session)
+		neighbor_discard(TAKE(t->session), false);
+	t->counts.stayed++;
+	ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void on_end(struct take *t, struct fields_in *f)
+{
+	t->counts.drain_ms = fields_number(f, "drain-ms", UINT64_MAX);
+	t->counts.left = t->counts.stayed;
+	t->is_done = true;
+	t->ops->on_counts(t->host, &t->counts);
+}
+
+static void on_left(struct take *t, struct fields_in *f)
+{
+	t->counts.left = fields_number(f, "left", UINT64_MAX);
+	if (t->is_done)
+		t->ops->on_counts(t->host, &t->counts);
+}
+
+static void on_message(void *arg, struct channel_message *m)
+{
+	struct take *t = arg;
+
+	if (!t->is_welcome && m->type != HANDOVER_WELCOME)
+		return;
+	switch (m->type) {
+	case HANDOVER_WELCOME: on_welcome(t, &m->f); break;
+	case HANDOVER_COUNTERS: on_counters(t, &m->f); break;
+	case HANDOVER_SESSION: on_session(t, m); break;
+	case HANDOVER_STAYS: on_stays(t, &m->f); break;
+	case HANDOVER_GO: on_go(t); break;
+	case HANDOVER_STOP: on_stop(t); break;
+	case HANDOVER_END: on_end(t, &m->f); break;
+	case HANDOVER_LEFT: on_left(t, &m->f); break;
+	default: break;
+	}
+}
+
+static void on_gone(void *arg)
+{
+	struct take *t = arg;
+
+	/* Whether it had let go of it before it died nobody can tell, and two must not send under
+	 * the same keys. */
+	if (t->session)
+		neighbor_discard(TAKE(t->session), false);
+	if (!t->is_done)
+		t->ops->on_counts(t->host, &t->counts);
+	t->ops->on_gone(t->host);
+}
+
+static const struct channel_callbacks callbacks = {.on_message = on_message, .on_gone = on_gone};
+
+/* --- life */
+
+int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, struct take **ret)
+{
+	struct take *t = calloc(1, sizeof(*t));
+	struct fields_out o = {};
+	int r;
+
+	if (!t) {
+		close(fd);
+		return -ENOMEM;
+	}
+	t->ops = ops;
+	t->host = host;
+	r = channel_new(loop, fd, &callbacks, t, &t->channel);
+	if (r == 0) {
+		fields_put_number(&o, "version", HANDOVER_VERSION);
+		r = channel_send(t->channel, HANDOVER_HELLO, &o, NULL, 0);
+	}
+	if (r < 0) {
+		take_free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void take_free(struct take *t)
+{
+	if (!t)
+		return;
+	if (t->session)
+		neighbor_discard(t->session, false);
+	channel_free(t->channel);
+	config_free(t->config);
+	free(t->resets);
+	free(t);
+}
+
+bool take_is_done(const struct take *t)
+{
+	return t->is_done;
+}

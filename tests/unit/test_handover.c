@@ -1,0 +1,740 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Two workers in one process: neighbors and sessions are real, over real TCP and TLS; what is
+ * between a worker and its control is played. */
+#include "handover.h"
+#include "botls/metrics.h"
+#include "handover_channel.h"
+#include "ipc.h"
+#include "log.h"
+#include "neighbor.h"
+#include "sock.h"
+#include "tls_internal.h"
+#include "tls_pair.h"
+#include "util.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+#include <sys/socket.h>
+
+#define DEADLINE_MS 20000
+#define NEIGHBOR    "127.0.0.1"
+#define KEEPALIVE   "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\x13\x04"
+
+struct world {
+	struct config *config;
+	struct neighbor *neighbors[4];
+	uint64_t last_session;
+	struct session *asking;
+	uint32_t request;
+	struct give *give;
+	struct take *take;
+	struct take_counts counts;
+	unsigned n_counts, n_moved, n_alone, n_gone;
+};
+
+static struct loop *loop;
+static struct tls_ctx *ctx;
+static struct world old, new;
+static int daemon_fd, outer_far;
+static struct tls *neighbor_tls;
+
+#define UNTIL(condition)                                                                           \
+	do {                                                                                       \
+		uint64_t until_ = loop_now_ms() + DEADLINE_MS;                                     \
+		while (!(condition)) {                                                             \
+			if (loop_now_ms() > until_)                                                \
+				fail_msg("timed out: %s", #condition);                             \
+			assert_int_equal(loop_turn(loop, false), 0);                               \
+			usleep(500);                                                               \
+		}                                                                                  \
+	} while (0)
+
+/* --- a worker without its control */
+
+static uint32_t want_outer(void *host, struct neighbor *n, struct session *s, bool clear)
+{
+	struct world *w = host;
+
+	(void)n;
+	(void)clear;
+	w->asking = s;
+	return ++w->request;
+}
+
+static uint32_t want_inner(void *host, struct neighbor *n, struct session *s)
+{
+	return want_outer(host, n, s, false);
+}
+
+static void forget_request(void *host, uint32_t id)
+{
+	(void)host;
+	(void)id;
+}
+
+static bool may_handshake(void *host)
+{
+	(void)host;
+	return true;
+}
+
+static void on_handshakes(void *host, enum session_direction direction, int change)
+{
+	(void)host;
+	(void)direction;
+	(void)change;
+}
+
+static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
+{
+	(void)host;
+	(void)n;
+	(void)allow_clear;
+}
+
+static void show_ao(void *host, struct neighbor *n, int fd)
+{
+	(void)host;
+	(void)n;
+	(void)fd;
+}
+
+static void on_empty(void *host, struct neighbor *n)
+{
+	(void)host;
+	(void)n;
+}
+
+static const struct neighbor_host_ops neighbor_ops = {
+	want_outer,    want_inner, forget_request, may_handshake,
+	on_handshakes, show_ao,	   on_fallback,	   on_empty,
+};
+
+static struct neighbor *neighbor_at(void *host, size_t i)
+{
+	const struct world *w = host;
+
+	return i < w->config->n_neighbors ? w->neighbors[i] : NULL;
+}
+
+static struct neighbor *find_neighbor(void *host, const char *name)
+{
+	const struct world *w = host;
+	const struct neighbor_config *c = config_neighbor(w->config, name);
+
+	return c ? w->neighbors[c - w->config->neighbors] : NULL;
+}
+
+static const struct config *config_of(void *host)
+{
+	return ((const struct world *)host)->config;
+}
+
+static uint64_t last_session(void *host)
+{
+	return ((const struct world *)host)->last_session;
+}
+
+static uint64_t *own_last_session(void *host)
+{
+	return &((struct world *)host)->last_session;
+}
+
+static void on_moved(void *host)
+{
+	((struct world *)host)->n_moved++;
+}
+
+static void on_alone(void *host)
+{
+	((struct world *)host)->n_alone++;
+}
+
+static void on_counts(void *host, const struct take_counts *c)
+{
+	struct world *w = host;
+
+	w->counts = *c;
+	w->n_counts++;
+}
+
+static void on_gone(void *host)
+{
+	((struct world *)host)->n_gone++;
+}
+
+static const struct give_ops give_ops = {neighbor_at, config_of, last_session, on_moved, on_alone};
+static const struct take_ops take_ops = {find_neighbor, config_of, own_last_session, on_counts,
+					 on_gone};
+
+static void on_problem(void *arg, const char *where, const char *text)
+{
+	(void)arg;
+	fail_msg("%s: %s", where, text);
+}
+
+#define SETTINGS "\tcertificate = /c\n\tkey = /k\n\tca = "
+static const char same[] = "neighbor " NEIGHBOR " {\n" SETTINGS "/ca\n}\n";
+
+static void world_open(struct world *w, const char *text)
+{
+	*w = (struct world){};
+	assert_int_equal(config_load_text(text, on_problem, NULL, &w->config), 0);
+	for (size_t i = 0; i < w->config->n_neighbors; i++)
+		assert_int_equal(neighbor_new(loop, &neighbor_ops, w, &w->config->neighbors[i], ctx,
+					      NULL, &w->neighbors[i]),
+				 0);
+}
+
+static void world_close(struct world *w)
+{
+	give_free(TAKE(w->give));
+	take_free(TAKE(w->take));
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		neighbor_free(TAKE(w->neighbors[i]));
+	config_free(TAKE(w->config));
+}
+
+/* --- a session, and what its ends see */
+
+static int tcp_pair(int *near)
+{
+	struct addr lo = address("127.0.0.1");
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int far, l;
+
+	assert_int_equal(sock_listener(&lo, 0, 4, &l), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&ss, &len), 0);
+	far = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(far, (struct sockaddr *)&ss, len), 0);
+	*near = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_int_equal(sock_set_nonblock_cloexec(far), 0);
+	close(l);
+	return far;
+}
+
+static const struct session_info *info_of(struct neighbor *n, uint64_t id)
+{
+	static struct session_info info;
+	struct session *s = neighbor_session(n, id);
+
+	if (!s)
+		return NULL;
+	session_get_info(s, &info);
+	return &info;
+}
+
+static bool is_up(struct neighbor *n, uint64_t id)
+{
+	const struct session_info *info = info_of(n, id);
+
+	return info && info->state == SESSION_UP;
+}
+
+/* The daemon connects, and the session comes up over TLS. */
+static void begin_session(struct world *w, uint64_t id, bool tls12)
+{
+	struct tls_params params = good_params(&pki.server);
+	struct addr lo = address(NEIGHBOR);
+	struct tls_ctx *server;
+	struct errtext e;
+	char c;
+	size_t n;
+	int near;
+
+	params.check_address = false;
+	params.allow_tls12 = tls12;
+	assert_int_equal(tls_ctx_new(&params, &server, &e), 0);
+	daemon_fd = tcp_pair(&near);
+	neighbor_accept_inner(w->neighbors[0], id, near, &lo, &lo);
+	w->last_session = id;
+	UNTIL(w->asking);
+	outer_far = tcp_pair(&near);
+	assert_int_equal(tls_new(server, TLS_SERVER, outer_far, &lo, &neighbor_tls), 0);
+	if (tls12)
+		SSL_set_max_proto_version(neighbor_tls->ssl, TLS1_2_VERSION);
+	tls_ctx_unref(server);
+	session_give_socket(TAKE(w->asking), w->request, near, NULL);
+	UNTIL((tls_handshake(neighbor_tls), tls_read(neighbor_tls, &c, 1, &n),
+	       is_up(w->neighbors[0], id)));
+}
+
+static void end_session(void)
+{
+	tls_free(TAKE(neighbor_tls));
+	cleanup_close(&daemon_fd);
+	cleanup_close(&outer_far);
+	daemon_fd = outer_far = -1;
+}
+
+static bool neighbor_hears(const char *text, size_t len)
+{
+	static char buf[64];
+	static size_t have;
+	size_t n = 0;
+
+	if (tls_read(neighbor_tls, buf + have, len - have, &n) == TLS_DONE)
+		have += n;
+	if (have < len)
+		return false;
+	have = 0;
+	return memcmp(buf, text, len) == 0;
+}
+
+static bool daemon_hears(const char *text, size_t len)
+{
+	char buf[64];
+
+	return recv(daemon_fd, buf, len, MSG_DONTWAIT | MSG_PEEK) == (ssize_t)len &&
+	       recv(daemon_fd, buf, len, MSG_DONTWAIT) == (ssize_t)len &&
+	       memcmp(buf, text, len) == 0;
+}
+
+static void daemon_says(const char *text, size_t len)
+{
+	assert_int_equal(send(daemon_fd, text, len, MSG_NOSIGNAL), len);
+}
+
+static void neighbor_says(const char *text, size_t len)
+{
+	size_t n;
+
+	assert_int_equal(tls_write(neighbor_tls, text, len, &n), TLS_DONE);
+	assert_int_equal(n, len);
+}
+
+static void check_talk(void)
+{
+	daemon_says(KEEPALIVE, 19);
+	UNTIL(neighbor_hears(KEEPALIVE, 19));
+	neighbor_says(KEEPALIVE, 19);
+	UNTIL(daemon_hears(KEEPALIVE, 19));
+}
+
+static void pair(int fds[2])
+{
+	assert_int_equal(ipc_pair(fds), 0);
+}
+
+static void hand_over(void)
+{
+	int fds[2];
+
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 3, &give_ops, &old, &old.give), 0);
+	assert_int_equal(take_new(loop, fds[1], &take_ops, &new, &new.take), 0);
+	give_begin(old.give, 60000);
+	UNTIL(new.n_counts);
+}
+
+/* --- tests */
+
+static int setup(void **state)
+{
+	struct tls_params params = good_params(&pki.client);
+	struct errtext e;
+
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	params.check_address = false;
+	params.allow_tls12 = true;
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(tls_ctx_new(&params, &ctx, &e), 0);
+	world_open(&old, same);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_close(&old);
+	world_close(&new);
+	end_session();
+	tls_ctx_unref(ctx);
+	loop_free(loop);
+	return 0;
+}
+
+/* In the middle of a message, in both directions; then all is as it was. */
+static void it_goes_on(void **state)
+{
+	struct session_info was;
+	uint64_t row[BM_VALUES], row_after[BM_VALUES];
+	char subject[128];
+
+	(void)state;
+	begin_session(&old, 7, false);
+	check_talk();
+	daemon_says(KEEPALIVE, 10);
+	UNTIL(neighbor_hears(KEEPALIVE, 10));
+	neighbor_says(KEEPALIVE, 3);
+	UNTIL(daemon_hears(KEEPALIVE, 3));
+	was = *info_of(old.neighbors[0], 7);
+	strcpy(subject, was.tls.peer_subject);
+	neighbor_metrics(old.neighbors[0], row);
+
+	world_open(&new, same);
+	hand_over();
+	assert_int_equal(new.counts.moved, 1);
+	assert_int_equal(new.counts.stayed + new.counts.ended, 0);
+	assert_int_equal(old.n_moved, 1);
+	assert_int_equal(neighbor_sessions(old.neighbors[0]), 0);
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), 1);
+	assert_int_equal(new.last_session, 7);
+	world_close(&old);
+
+	assert_true(is_up(new.neighbors[0], 7));
+	assert_int_equal(info_of(new.neighbors[0], 7)->since, was.since);
+	assert_string_equal(info_of(new.neighbors[0], 7)->tls.peer_subject, subject);
+	assert_int_equal(info_of(new.neighbors[0], 7)->own_port, was.own_port);
+	neighbor_metrics(new.neighbors[0], row_after);
+	assert_memory_equal(row, row_after, sizeof(row));
+	daemon_says(KEEPALIVE + 10, 9);
+	UNTIL(neighbor_hears(KEEPALIVE + 10, 9));
+	neighbor_says(KEEPALIVE + 3, 16);
+	UNTIL(daemon_hears(KEEPALIVE + 3, 16));
+	check_talk();
+	assert_int_equal(info_of(new.neighbors[0], 7)->in->messages[BGP_KEEPALIVE], 3);
+	assert_int_equal(info_of(new.neighbors[0], 7)->out->messages[BGP_KEEPALIVE], 3);
+	assert_int_equal(info_of(new.neighbors[0], 7)->out->bytes, 57);
+	assert_null(info_of(new.neighbors[0], 7)->in->framing_error);
+	/* An end of any kind is passed on as ever. */
+	cleanup_close(&daemon_fd);
+	daemon_fd = -1;
+	UNTIL((neighbor_hears("x", 1), tls_peek(neighbor_tls) == TLS_EOF));
+}
+
+/* Numbers that the new worker has given itself stay its own. */
+static void another_number(void **state)
+{
+	(void)state;
+	begin_session(&old, 2, false);
+	world_open(&new, same);
+	new.last_session = 2;
+	hand_over();
+	assert_int_equal(new.counts.moved, 1);
+	assert_null(neighbor_session(new.neighbors[0], 2));
+	assert_true(is_up(new.neighbors[0], 3));
+	assert_int_equal(new.last_session, 3);
+	check_talk();
+}
+
+/* TLS 1.2, whose keys nobody can get at. */
+static void one_stays(void **state)
+{
+	(void)state;
+	begin_session(&old, 1, true);
+	world_open(&new, same);
+	hand_over();
+	assert_int_equal(new.counts.moved, 0);
+	assert_int_equal(new.counts.stayed, 1);
+	assert_in_range(new.counts.drain_ms, 1, 60000);
+	check_talk();
+	assert_int_equal(neighbor_reset(old.neighbors[0], "its time is over"), 1);
+	give_tell_left(old.give, 0);
+	UNTIL(new.n_counts == 2);
+	assert_int_equal(new.counts.left, 0);
+}
+
+static void ends_in_order(const char *config)
+{
+	char c;
+	size_t n;
+
+	begin_session(&old, 1, false);
+	world_open(&new, config);
+	hand_over();
+	assert_int_equal(new.counts.moved, 0);
+	assert_int_equal(new.counts.ended, 1);
+	UNTIL(tls_read(neighbor_tls, &c, 1, &n) == TLS_EOF);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
+}
+
+static void no_longer_configured(void **state)
+{
+	(void)state;
+	ends_in_order("neighbor 192.0.2.9 {\n" SETTINGS "/ca\n}\n");
+}
+
+static void configured_otherwise(void **state)
+{
+	(void)state;
+	ends_in_order("neighbor " NEIGHBOR " {\n" SETTINGS "/other-ca\n}\n");
+}
+
+static void mode_is_off(void **state)
+{
+	(void)state;
+	ends_in_order("neighbor " NEIGHBOR " {\n\tmode = off\n}\n");
+}
+
+static void nobody_comes(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 0, &give_ops, &old, &old.give), 0);
+	assert_false(give_is_alone(old.give));
+	give_begin(old.give, 60000);
+	close(fds[1]);
+	UNTIL(old.n_alone);
+	assert_true(give_is_alone(old.give));
+	check_talk();
+}
+
+/* --- one end played by the test */
+
+struct end {
+	struct channel *channel;
+	uint32_t types[64];
+	unsigned n;
+	bool gone;
+	/* between two others: what comes goes on, changed */
+	struct channel *to;
+	void (*change)(struct channel_message *m, struct fields_out *o);
+	uint32_t changes;
+};
+
+static void copy_but(struct channel_message *m, struct fields_out *o, const char *but)
+{
+	for (size_t at = 0; at < m->f.len;) {
+		const uint8_t *p = m->f.data + at;
+		char name[FIELDS_NAME_MAX + 1] = {};
+		size_t len;
+
+		memcpy(name, p + 1, p[0]);
+		p += 1 + p[0];
+		len = (size_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+		if (strcmp(name, but) != 0)
+			fields_put(o, name, p + 4, len);
+		at = p + 4 + len - m->f.data;
+	}
+}
+
+static void on_end_gone(void *arg)
+{
+	((struct end *)arg)->gone = true;
+}
+
+static void on_end_message(void *arg, struct channel_message *m)
+{
+	struct end *e = arg;
+	struct fields_out o = {};
+
+	if (e->n < ARRAY_SIZE(e->types))
+		e->types[e->n++] = m->type;
+	if (!e->to)
+		return;
+	if (m->type == e->changes)
+		e->change(m, &o);
+	else
+		copy_but(m, &o, "");
+	assert_int_equal(channel_send(e->to, m->type, &o, m->fds, m->n_fds), 0);
+}
+
+static const struct channel_callbacks end_callbacks = {on_end_message, on_end_gone};
+
+static bool has_said(const struct end *e, uint32_t type)
+{
+	return e->n && e->types[e->n - 1] == type;
+}
+
+/* A successor that dies with a session in its hands: the session goes on with the old worker, and
+ * the next one gets it. Another one says too late that it is ready. */
+static void successors_that_die(void **state)
+{
+	struct end e = {};
+	int fds[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 0, &give_ops, &old, &old.give), 0);
+	assert_int_equal(channel_new(loop, fds[1], &end_callbacks, &e, &e.channel), 0);
+	/* Asked before it knows that its control is gone. */
+	assert_int_equal(channel_send(e.channel, HANDOVER_HELLO, NULL, NULL, 0), 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, false);
+	assert_int_equal(e.n, 0);
+	give_begin(old.give, 60000);
+	UNTIL(has_said(&e, HANDOVER_WELCOME));
+	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_COUNTERS));
+	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_SESSION));
+	/* It stands still, and nothing is lost. */
+	daemon_says(KEEPALIVE, 19);
+	for (int i = 0; i < 50; i++) {
+		loop_turn(loop, false);
+		assert_false(neighbor_hears(KEEPALIVE, 19));
+		usleep(1000);
+	}
+	/* Somebody else asks. */
+	assert_int_equal(channel_send(e.channel, HANDOVER_HELLO, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_WELCOME));
+	UNTIL(neighbor_hears(KEEPALIVE, 19));
+	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_COUNTERS));
+	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_SESSION));
+	/* It goes on by itself, and what comes later is too late. */
+	daemon_says(KEEPALIVE, 19);
+	UNTIL(neighbor_hears(KEEPALIVE, 19));
+	assert_int_equal(channel_send(e.channel, HANDOVER_READY, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_STOP));
+	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
+	UNTIL(has_said(&e, HANDOVER_END));
+	check_talk();
+	channel_free(e.channel);
+	UNTIL(old.n_alone);
+}
+
+/* What a newer version says that changes nothing for an older one. */
+static void make_newer(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "version");
+	fields_put_number(o, "version", 2);
+	fields_put_text(o, "something-new", "of version 2");
+}
+
+/* And what an older one would do wrongly. */
+static void make_too_new(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "reader");
+	fields_put_number(o, "reader", 2);
+}
+
+static void take_bgp_out(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "bgp");
+}
+
+static void take_fds_out(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "");
+	m->n_fds = 1;
+}
+
+/* Its number is another connection's than the neighbor's. */
+static void lie_about_peer(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "peer");
+	fields_put_text(o, "peer", "127.0.0.9");
+}
+
+static void through(void (*change)(struct channel_message *m, struct fields_out *o),
+		    const struct take_counts *expected)
+{
+	struct end giver = {.change = change, .changes = HANDOVER_SESSION}, taker = {};
+	int a[2], b[2];
+
+	begin_session(&old, 1, false);
+	world_open(&new, same);
+	pair(a);
+	pair(b);
+	assert_int_equal(channel_new(loop, a[1], &end_callbacks, &giver, &giver.channel), 0);
+	assert_int_equal(channel_new(loop, b[0], &end_callbacks, &taker, &taker.channel), 0);
+	giver.to = taker.channel;
+	taker.to = giver.channel;
+	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
+	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
+	give_begin(old.give, 60000);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.moved, expected->moved);
+	assert_int_equal(new.counts.stayed, expected->stayed);
+	assert_int_equal(new.counts.ended, expected->ended);
+	assert_int_equal(neighbor_sessions(old.neighbors[0]), 1 - new.counts.moved);
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), new.counts.moved);
+	if (!expected->ended)
+		check_talk();
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+static void a_newer_version(void **state)
+{
+	(void)state;
+	through(make_newer, &(struct take_counts){.moved = 1});
+}
+
+static void a_version_too_new(void **state)
+{
+	(void)state;
+	through(make_too_new, &(struct take_counts){.stayed = 1});
+}
+
+static void a_field_is_missing(void **state)
+{
+	(void)state;
+	through(take_bgp_out, &(struct take_counts){.stayed = 1});
+}
+
+static void a_descriptor_is_missing(void **state)
+{
+	(void)state;
+	through(take_fds_out, &(struct take_counts){.stayed = 1});
+}
+
+static void not_the_neighbors_connection(void **state)
+{
+	(void)state;
+	through(lie_about_peer, &(struct take_counts){.ended = 1});
+}
+
+/* The old worker dies when it had been told that we are ready: whether it let go nobody knows. */
+static void the_old_one_dies(void **state)
+{
+	struct end giver = {.change = make_newer, .changes = HANDOVER_SESSION}, taker = {};
+	int a[2], b[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	world_open(&new, same);
+	pair(a);
+	pair(b);
+	assert_int_equal(channel_new(loop, a[1], &end_callbacks, &giver, &giver.channel), 0);
+	assert_int_equal(channel_new(loop, b[0], &end_callbacks, &taker, &taker.channel), 0);
+	giver.to = taker.channel;
+	taker.to = giver.channel;
+	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
+	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
+	give_begin(old.give, 60000);
+	UNTIL(has_said(&giver, HANDOVER_SESSION));
+	taker.to = NULL; /* READY gets no further */
+	UNTIL(has_said(&taker, HANDOVER_READY));
+	channel_free(taker.channel);
+	UNTIL(new.n_gone);
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), 0);
+	channel_free(giver.channel);
+	UNTIL(old.n_alone);
+	check_talk(); /* with the old one, which lives in truth */
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(it_goes_on),
+		TEST(another_number),
+		TEST(one_stays),
+		TEST(no_longer_configured),
+		TEST(configured_otherwise),
+		TEST(mode_is_off),
+		TEST(nobody_comes),
+		TEST(successors_that_die),
+		TEST(a_newer_version),
+		TEST(a_version_too_new),
+		TEST(a_field_is_missing),
+		TEST(a_descriptor_is_missing),
+		TEST(the_old_one_dies),
+		TEST(not_the_neighbors_connection),
+	};
+
+	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
+}
