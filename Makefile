@@ -118,6 +118,7 @@ replay_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/san/replay/%)
 fuzz_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 bench_bin := $(if $(bench_src),$(BUILD)/bench/load)
 tool_bin  := $(tool_src:%.c=$(BUILD)/%)
+next      := $(BUILD)/tests/netns/botlsd-next
 unit_scripts := $(wildcard tests/unit/test_*.sh tests/unit/test_*.py)
 bpft_scripts := $(wildcard tests/bpf/test_*.sh tests/bpf/test_*.py)
 netns_tests  := $(wildcard tests/netns/test_*.py)
@@ -131,9 +132,16 @@ all: $(programs)	## the programs (the default)
 everything: all tests $(fuzz_bin) $(bench_bin)	## all that can be built, tests and fuzzers too
 
 .PHONY: tests
-tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin) $(bench_bin) $(faults)
+tests: $(unit_bin) $(bpft_bin) $(san_bin) $(replay_bin) $(tool_bin) $(bench_bin) $(faults) $(next)
 
 $(BUILD)/botlsd: $(call in,obj,$(shim_src)) $(BUILD)/obj/lib.a
+	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
+
+# A botlsd of a later version, for tests of an upgrade.
+$(BUILD)/tests/netns/next.o: shim/session_state.c $(BUILD)/.flags | $(skels)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(obj_cflags) $(CPPFLAGS) $(CFLAGS) -DSESSION_VERSION=2 -MMD -MP -c -o $@ $<
+
+$(next): $(call in,obj,$(filter-out shim/session_state.c,$(shim_src))) $(BUILD)/tests/netns/next.o $(BUILD)/obj/lib.a
 	$(call say,LINK,$@)$(CC) $(obj_ldflags) $(LDFLAGS) -o $@ $^ $(pkg_libs) $(LDLIBS)
 
 $(BUILD)/botlsctl: $(call in,obj,$(ctl_src) $(ctl_use)) $(BUILD)/obj/lib.a
@@ -226,7 +234,7 @@ check-san: $(san_bin) $(replay_bin)	## the C unit tests under address and undefi
 	$(Q)$(run_tests) $(san_bin) --replay $(replay_bin)
 
 .PHONY: check-netns
-check-netns: all $(tool_bin) $(bench_bin) $(faults)	## real daemons in throw-away network namespaces; needs root
+check-netns: all $(tool_bin) $(bench_bin) $(faults) $(next)	## real daemons in throw-away network namespaces; needs root
 	$(Q)$(run_tests) --netns $(netns_tests)
 
 .PHONY: check-netns-san
@@ -234,7 +242,7 @@ check-netns-san:	## the same with programs under address and undefined-behaviour
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/asan check-netns
 
 .PHONY: check-long
-check-long: all $(tool_bin) $(bench_bin) $(faults)	## what takes minutes: kills, half an hour of flapping neighbors, floods, guides; LONG=tests/long/test_x.py for one
+check-long: all $(tool_bin) $(bench_bin) $(faults) $(next)	## what takes minutes: kills, half an hour of flapping neighbors, floods, guides; LONG=tests/long/test_x.py for one
 	$(Q)$(run_tests) --long $(or $(LONG),$(long_tests))
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.

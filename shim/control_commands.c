@@ -259,6 +259,7 @@ static void answer_show(struct gather *g)
 		jv_set_int(jv_at_mutable(g->workers, w), "sessions", 0);
 	count_sessions(g->workers, neighbors);
 	jv_set(o, "workers", TAKE(g->workers));
+	control_handover_status(g->control, o);
 	jv_set(o, "neighbors", neighbors);
 	if (g->unknown)
 		jv_set(o, "unknown_sources", TAKE(g->unknown));

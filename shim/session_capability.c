@@ -564,8 +564,8 @@ void session_capability_export(const struct session *s, struct fields_out *o)
 
 static enum session_capability state_named(struct fields_in *f)
 {
-	static const enum session_capability settled[] = {CAPABILITY_UNAVAILABLE, CAPABILITY_NO_PEER,
-							  CAPABILITY_OTHER, CAPABILITY_ON};
+	static const enum session_capability settled[] = {
+		CAPABILITY_UNAVAILABLE, CAPABILITY_NO_PEER, CAPABILITY_OTHER, CAPABILITY_ON};
 	char name[32];
 
 	fields_text(f, "capability", name, sizeof(name));

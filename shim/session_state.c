@@ -14,8 +14,11 @@
 #include <errno.h>
 #include <time.h>
 
-#define VERSION	      1 /* of the description that is written here */
-#define READER_NEEDED 1 /* the oldest version that goes on rightly with it */
+#ifndef SESSION_VERSION /* tests have a botlsd of a later version */
+#define SESSION_VERSION 1
+#endif
+#define VERSION	      SESSION_VERSION /* of the description that is written here */
+#define READER_NEEDED 1		      /* the oldest version that goes on rightly with it */
 
 const char *session_stays(const struct session *s)
 {
@@ -24,6 +27,8 @@ const char *session_stays(const struct session *s)
 
 	if (!outer || s->is_closing || s->end[0])
 		return "it is ending";
+	if (!session_capability_is_settled(s))
+		return "tcp-ao = capability is being agreed upon";
 	if (s->is_clear)
 		return NULL;
 	tls_get_info(transport_get_tls((struct transport *)outer), &info);
@@ -112,6 +117,9 @@ int session_export(const struct session *s, struct fields_out *o)
 
 	fields_put_number(o, "version", VERSION);
 	fields_put_number(o, "reader", READER_NEEDED);
+#if SESSION_VERSION > 1
+	fields_put_text(o, "of-a-later-version", "what nobody knows yet");
+#endif
 	fields_put_text(o, "neighbor", s->config->name);
 	fields_put_number(o, "id", s->id);
 	fields_put_number(o, "is-inbound", s->direction == SESSION_IN);
@@ -126,6 +134,7 @@ int session_export(const struct session *s, struct fields_out *o)
 	put_counters(&s->tls_left, o);
 	put_streams(s, o);
 	put_relay(s->relay, o);
+	session_capability_export(s, o);
 	if (s->ao)
 		ao_exporter_export(s->ao, o);
 	if (!s->is_clear)
@@ -165,7 +174,7 @@ static void get_relay(struct fields_in *f, struct relay_state *ret)
 
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
 		f->prefix = prefixes[i];
-		ret->from[i].held = fields_bytes(f, "held", RELAY_BUFFER, &ret->from[i].held_len);
+		ret->from[i].held = fields_bytes(f, "held", RELAY_HELD_MAX, &ret->from[i].held_len);
 		ret->from[i].read = fields_number(f, "read", UINT64_MAX);
 		ret->from[i].written = fields_number(f, "written", UINT64_MAX);
 		ret->from[i].blocked_ms = fields_number(f, "blocked-ms", UINT64_MAX);
@@ -229,6 +238,10 @@ static int import_ao(struct session *s, struct fields_in *f)
 	if (!fields_has(f, "ao.secret"))
 		return 0;
 	session_ao_params(s, &params);
+	if (s->capability) {
+		params.is_installed = true;
+		params.switch_ms = UINT64_MAX;
+	}
 	return ao_exporter_import(&params, f, &s->ao);
 }
 
@@ -251,12 +264,15 @@ static int import_relay(struct session *s, struct fields_in *f, int *inner_fd, i
 	inner = transport_tcp_new(TAKE_FD(*inner_fd));
 	outer = tls ? transport_tls_new(TAKE_FD(*outer_fd), tls)
 		    : transport_tcp_new(TAKE_FD(*outer_fd));
+	r = -ENOMEM;
 	if (inner && outer)
-		return relay_new_frozen(s->loop, inner, outer, &session_relay_callbacks, s, &state,
-					&s->relay);
-	if (inner || outer)
+		r = relay_new_frozen(s->loop, inner, outer, &session_relay_callbacks, s, &state,
+				     &s->relay);
+	else if (inner || outer)
 		(inner ? inner : outer)->ops->free(inner ? inner : outer);
-	return -ENOMEM;
+	if (r == 0 && s->bgp >= SBGP_ESTABLISHED)
+		relay_allow_splice(s->relay);
+	return r;
 }
 
 static int import(struct session *s, struct fields_in *f, int *inner_fd, int *outer_fd)
@@ -270,8 +286,10 @@ static int import(struct session *s, struct fields_in *f, int *inner_fd, int *ou
 	if (r == 0)
 		r = import_relay(s, f, inner_fd, outer_fd);
 	if (r == 0)
+		r = session_capability_import(s, f);
+	if (r == 0)
 		r = import_ao(s, f);
-	return r;
+	return r < 0 ? r : fields_error(f, NULL);
 }
 
 int session_import(const struct session_params *p, struct fields_in *f, int inner_fd, int outer_fd,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Loaded into botlsd by LD_PRELOAD (tests/netns/harness/faults.py): memory that runs out, a wall
- * clock that jumps, TCP_REPAIR that takes its time, when the test says so in a page that it shares with us ($BOTLS_FAULTS).
- * Mapped before the process confines itself; afterwards no system call is made that botlsd would
- * not.
+ * clock that jumps, TCP_REPAIR that takes its time, when the test says so in a page that it shares
+ * with us ($BOTLS_FAULTS); and, with $BOTLS_TLS12, an OpenSSL that knows no later TLS. Mapped
+ * before the process confines itself; afterwards no system call is made that botlsd would not.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -119,4 +119,17 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (level == IPPROTO_TCP && name == TCP_REPAIR && *(const int *)value == TCP_REPAIR_ON)
 		usleep(faults->repair_delay * 1000);
 	return real(fd, level, name, value, len);
+}
+
+/* SSL_CTX_set_max_proto_version() */
+EXPORT long SSL_CTX_ctrl(void *ctx, int command, long argument, void *pointer)
+{
+	static long (*real)(void *ctx, int command, long argument, void *pointer);
+	const int set_max = 124;
+
+	if (!real)
+		real = dlsym(RTLD_NEXT, "SSL_CTX_ctrl");
+	if (command == set_max && getenv("BOTLS_TLS12"))
+		argument = 0x0303;
+	return real(ctx, command, argument, pointer);
 }

@@ -87,11 +87,17 @@ class Store:
         with self._lock:
             for entry in list(self.fds):
                 self._drop(entry)
+        self._turn()
+
+    def _turn(self):
+        """poll() holds what it waits for open: it has to begin anew."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"X_TURN=1", str(self.path))
 
     def close(self):
+        self.clear()
         os.write(self._wake[1], b"x")
         self._thread.join()
-        self.clear()
         self._socket.close()
         for fd in self._wake:
             os.close(fd)
@@ -103,6 +109,7 @@ class SupervisedProcess(Process):
         super().__init__(process.router, process.name, process.argv)
         self.plain = process.argv
         self.store = store
+        self.more_env = {}
 
     def start(self):
         passed = self.store.copies()
@@ -110,7 +117,7 @@ class SupervisedProcess(Process):
         moves = " ".join(f"{FIRST + i}<&{fd} {fd}<&-" for i, (_, fd) in enumerate(passed))
         script = f'exec {moves}; export LISTEN_PID=$$ LISTEN_FDS={len(passed)} LISTEN_FDNAMES="{names}"; exec "$@"'
         self.argv = ["bash", "-c", script if passed else 'exec "$@"', "bash", *self.plain]
-        self.env = {"NOTIFY_SOCKET": str(self.store.path)}
+        self.env = {"NOTIFY_SOCKET": str(self.store.path), **self.more_env}
         self.pass_fds = [fd for _, fd in passed]
         try:
             return super().start()
@@ -128,8 +135,10 @@ class Supervisor:
         shim.process = SupervisedProcess(shim.process, self.store)
 
     def restart(self, how=signal.SIGUSR1, while_down=None, argv=None):
-        """As systemctl restart; SIGKILL: as Restart= after a crash. `argv`: another binary."""
+        """As systemctl restart; SIGKILL: as Restart= after a crash. `argv`: another binary. Returns what the log says of the
+        sessions."""
         process = self.shim.process
+        before = len(self.told())
         process.signal(how)
         process.popen.wait(10)
         if while_down:
@@ -137,9 +146,15 @@ class Supervisor:
         if argv:
             process.plain = [str(a) for a in argv]
         self.shim.write_config()
+        has_predecessor = bool(self.store.names())
         process.start()
         self.shim.wait_ready()
-        return self
+        if not has_predecessor:
+            return None
+        return wait_until(lambda: self.told()[before:], 15, "the log tells of the sessions")[0]
+
+    def told(self):
+        return [line for line in self.shim.log().splitlines() if "from the botlsd before" in line]
 
     def stop(self):
         """As systemctl stop: afterwards the store is empty."""
