@@ -13,7 +13,7 @@ from harness.botlsd import REPOSITORY
 from harness.capture import SYN, said_by
 from harness.scene import EVERY, Scene, host
 from harness.systemd import SYSTEMD, Unit
-from harness.wait import wait_until
+from harness.wait import hold_for, wait_until
 
 # What `systemd-analyze security` may say at most, times ten (docs/install.md).
 EXPOSURE = {"botlsd.service": 29, "botls-provision.service": 21, "botls-provision-apply.service": 21}
@@ -153,6 +153,42 @@ def test_restart_stays_closed(lab, pki, own_cgroups):
     service.capture.assert_no_clear_text(port=None, is_leak=said_by(*map(host, service.side_a.addresses)))
 
 
+def workers_inside(unit):
+    """How many processes of workers there are, old ones too."""
+    return unit.container.run("pgrep", "-c", "-f", "^botlsd-worker", check=False).stdout.strip()
+
+
+def assert_kept(service, since, count):
+    """No daemon has noticed, and nothing is left of the botlsd before."""
+    unit = service.unit
+    wait_until(lambda: unit.log().count("3 sessions were taken over from the botlsd before") == count, 15, "taken over")
+    hold_for(lambda: service.since() == since, 2, "no session was lost")
+    wait_until(lambda: workers_inside(unit) == "1", 10, "the old worker has ended")
+    wait_until(lambda: unit.properties("NFileDescriptorStore") == {"NFileDescriptorStore": "1"}, 10, "and its end is gone")
+    assert "removing all" not in unit.log()
+
+
+def test_restart_keeps_sessions(lab, pki):
+    service = Service(lab, pki, *EVERY)
+    unit = service.unit
+    service.up()
+    since = service.since()
+    for i in range(3):
+        unit.systemctl("restart")
+        assert_kept(service, since, i + 1)
+    service.assert_private()
+    # A stop ends everything, also in the moment in which nobody is there.
+    os.kill(unit.main_pid(), signal.SIGKILL)
+    unit.systemctl("stop")
+    wait_until(lambda: workers_inside(unit) == "0", 10, "the worker that was left alone ends")
+    assert "nobody is left who could take the sessions over" in unit.log()
+    unit.systemctl("start")
+    service.wait_renewed(since)
+    unit.systemctl("stop")
+    assert workers_inside(unit) == "0"
+    assert unit.properties("NFileDescriptorStore") == {"NFileDescriptorStore": "0"}
+
+
 @pytest.mark.parametrize("how", ["killed", "hangs"])
 def test_it_comes_again(lab, pki, how):
     """After a crash, and when the watchdog hears nothing."""
@@ -163,6 +199,5 @@ def test_it_comes_again(lab, pki, how):
     os.kill(unit.main_pid(), signal.SIGKILL if how == "killed" else signal.SIGSTOP)
     wait_until(lambda: unit.properties("NRestarts", "ActiveState") == {"NRestarts": "1", "ActiveState": "active"}, 30,
                "systemd starts it again")
-    service.wait_renewed(since)
-    assert "removing all" not in unit.log()
+    assert_kept(service, since, 1)
     service.assert_private()
