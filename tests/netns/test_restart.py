@@ -14,10 +14,9 @@ from harness import faults
 from harness.bird import Bird
 from harness.botlsd import BUILD
 from harness.frr import Frr
-from harness.scene import EVERY, Scene
+from harness.scene import EVERY
 from harness.stream import Listener, Stream, wait_flow
-from harness.supervisor import Supervisor
-from harness.usage import children
+from harness.supervisor import stages
 from harness.wait import hold_for, wait_until
 
 SEED = int(os.environ.get("BOTLS_SEED") or random.randrange(1 << 32))
@@ -28,16 +27,7 @@ NEXT = BUILD / "tests/netns/botlsd-next"  # describes sessions as a later versio
 @pytest.fixture
 def stage(lab, pki):
     """stage(*families, **how): a Scene, and the Supervisors of r1 and r2."""
-    with contextlib.ExitStack() as stack:
-        def make(*families, start=True, **how):
-            scene = Scene(lab, pki, *families, start=False, **how)
-            supervisors = [Supervisor(side.shim) for side in scene.sides]
-            for supervisor in supervisors:
-                stack.callback(supervisor.close)
-            if start:
-                scene.start_shims()
-            return scene, *supervisors
-
+    with stages(lab, pki) as make:
         yield make
 
 
@@ -53,14 +43,6 @@ def seen(shim, addresses):
     return {a: [(s["id"], s["direction"], s["since"], s.get("established_since")) for s in shim.sessions(a)] for a in addresses}
 
 
-def assert_nothing_left(supervisor):
-    """No old process, and one end of the pair per worker."""
-    supervisor.wait_alone()
-    shim = supervisor.shim
-    assert sorted(supervisor.store.names()) == sorted(f"worker-{w['id']}-{w['pid']}" for w in shim.show()["workers"])
-    assert sorted(children(shim.process.pid)) == sorted(shim.worker_pids())
-
-
 @pytest.mark.parametrize("how, one, two", [(signal.SIGUSR1, Bird, Frr), (signal.SIGKILL, Frr, Bird)], ids=["restart", "killed"])
 def test_daemons_see_nothing(stage, how, one, two):
     scene, a, b = stage(*EVERY)
@@ -69,7 +51,7 @@ def test_daemons_see_nothing(stage, how, one, two):
     shown = [seen(side.shim, scene.other(side).addresses) for side in scene.sides]
     for supervisor in (a, b, a):
         assert "3 sessions were taken over" in supervisor.restart(how)
-        assert_nothing_left(supervisor)
+        supervisor.assert_nothing_left()
     assert [seen(side.shim, scene.other(side).addresses) for side in scene.sides] == shown
     hold_for(lambda: scene.since() == since, 2, "no daemon has lost a session")
     # What they say arrives.
@@ -111,7 +93,7 @@ def test_under_load(stage, listener, workers):
                 assert "framing_error" not in session["in"] and session["in"]["messages"]["unknown"] == 0
     print("moved", sum(stream.finish() for stream in streams), "bytes")
     for supervisor in (a, b):
-        assert_nothing_left(supervisor)
+        supervisor.assert_nothing_left()
     scene.assert_private()
 
 
@@ -156,7 +138,7 @@ def test_tls12_stays(lab, pki, stage, listener):
     assert "the time for a restart is over: ending 1 sessions" in scene.shim_a.log()
     other.wait_flows()
     other.finish()
-    assert_nothing_left(a)
+    a.assert_nothing_left()
     scene.assert_private()
 
 
@@ -184,7 +166,7 @@ def test_configured_otherwise(lab, pki, stage, change):
         scene.shim_a.wait_up(v4)
     assert "no longer configured" in scene.shim_a.log() or "its configuration changed" in scene.shim_a.log()
     assert scene.daemon_a.session(v6).since == since
-    assert_nothing_left(a)
+    a.assert_nothing_left()
     scene.assert_private()
 
 
@@ -254,7 +236,7 @@ def test_killed_worker(stage, listener):
         except AssertionError:
             pass
     assert finished == 4 - len(lost)
-    assert_nothing_left(a)
+    a.assert_nothing_left()
 
 
 def test_restart_in_restart(stage, listener):
@@ -274,4 +256,4 @@ def test_restart_in_restart(stage, listener):
     wait_flow(streams)
     for stream in streams:
         stream.finish()
-    assert_nothing_left(a)
+    a.assert_nothing_left()

@@ -108,8 +108,14 @@ static void on_empty(void *host, struct neighbor *n)
 }
 
 static const struct neighbor_host_ops neighbor_ops = {
-	want_outer,    want_inner, forget_request, may_handshake,
-	on_handshakes, show_ao,	   on_fallback,	   on_empty,
+	.want_outer = want_outer,
+	.want_inner = want_inner,
+	.forget_request = forget_request,
+	.may_handshake = may_handshake,
+	.on_handshakes = on_handshakes,
+	.show_ao = show_ao,
+	.on_fallback = on_fallback,
+	.on_empty = on_empty,
 };
 
 static struct neighbor *neighbor_at(void *host, size_t i)

@@ -3,6 +3,7 @@
 as systemd does."""
 
 import array
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -14,6 +15,8 @@ import tempfile
 import threading
 
 from .process import Process
+from .scene import Scene
+from .usage import children
 from .wait import wait_until
 
 FIRST = 3
@@ -169,5 +172,28 @@ class Supervisor:
     def wait_alone(self, deadline=10):
         wait_until(lambda: not self.old_workers(), deadline, "the old workers end")
 
+    def assert_nothing_left(self):
+        """No old process, and one end of the pair per worker."""
+        self.wait_alone()
+        shim = self.shim
+        assert sorted(self.store.names()) == sorted(f"worker-{w['id']}-{w['pid']}" for w in shim.show()["workers"])
+        assert sorted(children(shim.process.pid)) == sorted(shim.worker_pids())
+
     def close(self):
         self.store.close()
+
+
+@contextlib.contextmanager
+def stages(lab, pki):
+    """A function that makes a Scene of supervised botlsds: (scene, supervisor of r1, supervisor of r2)."""
+    with contextlib.ExitStack() as stack:
+        def make(*families, start=True, **how):
+            scene = Scene(lab, pki, *families, start=False, **how)
+            supervisors = [Supervisor(side.shim) for side in scene.sides]
+            for supervisor in supervisors:
+                stack.callback(supervisor.close)
+            if start:
+                scene.start_shims()
+            return scene, *supervisors
+
+        yield make
