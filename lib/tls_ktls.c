@@ -207,6 +207,7 @@ enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	ssize_t n = ktls_recv(t->fd, buf, len, &type, &is_whole);
 	enum tls_want want;
 
+	r->kernel->may_be_silent = type == SSL3_RT_APPLICATION_DATA && n < (ssize_t)len;
 	if (n == -EAGAIN)
 		return TLS_WANT_READ;
 	if (n < 0)
@@ -218,7 +219,6 @@ enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	want = tls_on_content(t, type, buf, n);
 	if (want != TLS_DONE)
 		return want;
-	r->is_drained = n < (ssize_t)len;
 	*ret_n = n;
 	return n ? TLS_DONE : TLS_WANT_READ;
 }
@@ -355,7 +355,10 @@ ssize_t tls_splice_in(struct tls *t, int pipe, size_t len)
 		r->empty = 0;
 		t->has_read = true;
 	}
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		n = -errno;
+	r->kernel->may_be_silent = n <= 0 && n != -EAGAIN;
+	return n;
 }
 
 int tls_ktls_splice_out(struct tls *t, int pipe, size_t len, size_t *ret_n)

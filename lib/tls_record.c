@@ -285,7 +285,7 @@ enum tls_want tls_record_peek(struct tls *t)
 
 bool tls_record_has_pending(const struct tls_record *r)
 {
-	return r->plain.data || r->is_end_untold ||
+	return r->plain.data || r->is_end_untold || (r->kernel && r->kernel->may_be_silent) ||
 	       (r->raw.data && is_complete(r->raw.data, r->raw.len));
 }
 

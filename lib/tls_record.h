@@ -43,6 +43,9 @@ struct tls_kernel {
 	uint64_t records, bytes; /* records_out of then; bytes given to the kernel since then */
 	uint8_t alert[2];	 /* waits for room in the socket, as: */
 	bool has_alert, has_key_update, key_update_is_request;
+	/* The kernel looks at what follows data, and when that is a KeyUpdate poll() is silent
+	 * until it was read: so there may be something that no event announces. */
+	bool may_be_silent;
 };
 
 struct tls_record {
