@@ -301,6 +301,10 @@ fuzz: $(fuzz_bin)	## each libFuzzer harness for SECONDS=60; FUZZ=name for one
 		"$$@" 2> $(BUILD)/fuzz/$$n.log; rc=$$?; grep '^stat::' $(BUILD)/fuzz/$$n.log || :; \
 		if [ $$rc != 0 ]; then tail -60 $(BUILD)/fuzz/$$n.log; exit $$rc; fi; done
 
+.PHONY: bench-ktls
+bench-ktls: all $(bench_bin)	## records in user space and in the kernel, as ratios, in the guest of check-vm
+	$(Q)tests/vm/run $(VM_ARGS) -- bench/bench-ktls --rounds 2 --bytes 40000000 --sessions 250
+
 # BENCH: names of benchmarks (bench/run --help lists them), or "provision", the one of botls-provision.
 .PHONY: bench
 bench: all $(bench_bin)	## every target of docs/performance.md, beside stunnel, HAProxy and nginx; BENCH=bulk for one

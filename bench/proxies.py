@@ -202,6 +202,7 @@ class Botls(Pair):
     """As it is deployed: the load is the BGP daemon, and connects to neighbor:179."""
 
     name = "botls"
+    more = {}  # options
 
     def __init__(self, rig):
         super().__init__(rig)
@@ -213,7 +214,8 @@ class Botls(Pair):
             router, peer = self.rig.routers[side], "ba"["ab".index(side)]
             neighbors = {address(other, i): {"local-address": address(own, i)} for i in range(self.rig.count)}
             daemon = Botlsd(router, neighbors, self.rig.identities[side],
-                            **{"dns-names": [f"{peer}.bench"], "min-version": "1.3", "log-level": "warning"})
+                            **{"dns-names": [f"{peer}.bench"], "min-version": "1.3", "log-level": "warning",
+                               **self.more})
             daemon.process.argv = [str(a) for a in self.rig.pinned(side, daemon.process.argv)]
             self.daemons.append(daemon)
             self.processes.append(daemon.process)
@@ -224,3 +226,15 @@ class Botls(Pair):
     def stop(self):
         for daemon in self.daemons:
             daemon.clean_up()
+
+
+class BotlsKtls(Botls):
+    """With records in the kernel, which has to have that (bench/bench-ktls)."""
+
+    name = "botls, ktls"
+    more = {"ktls": "on"}
+
+    def where(self):
+        """Who does the records of the sessions that are up."""
+        return {s["tls"]["records"] for daemon in self.daemons for n in daemon.show()["neighbors"] for s in n["sessions"]
+                if s["state"] == "up"}

@@ -100,7 +100,8 @@ int tls_ktls_begin(struct tls *t)
 	}
 	t->record->kernel = k;
 	t->why_user = NULL;
-	return set_key(t, KTLS_IN, 0);
+	err = set_key(t, KTLS_IN, 0);
+	return err == -ENOTSUP ? -EIO : err; /* not: it stays as it was */
 }
 
 void tls_ktls_free(struct tls_kernel *k)

@@ -50,13 +50,14 @@ static bool wants_ktls(const struct config *config)
  * wanted. */
 static int send_ktls(struct control *c, struct child *child, const struct config *config)
 {
+	struct ktls_support before = c->ktls;
+
 	if (!wants_ktls(config))
 		return 0;
-	if (!c->ktls.ciphers && !c->ktls.why_not[0]) {
+	if (!c->ktls.ciphers)
 		ktls_probe(&c->ktls);
-		if (!c->ktls.ciphers)
-			log_warning("ktls = on: records stay in user space: %s", c->ktls.why_not);
-	}
+	if (!c->ktls.ciphers && strcmp(c->ktls.why_not, before.why_not) != 0)
+		log_warning("ktls = on: records stay in user space: %s", c->ktls.why_not);
 	return child_send(child, MSG_KTLS, 0, &c->ktls, sizeof(c->ktls), -1);
 }
 

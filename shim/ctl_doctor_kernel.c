@@ -3,6 +3,7 @@
  * configuration needs it. */
 #include "ctl_doctor.h"
 
+#include "ktls.h"
 #include "tcp_ao.h"
 
 #include <errno.h>
@@ -148,17 +149,27 @@ static void check_ao(struct doctor *d)
 		doctor_say(d, DOCTOR_OK, NULL, "no TCP-AO in this kernel; no neighbor needs it");
 }
 
-/* Asked by reading: setting it would load the module. */
+/* Trying it loads the module, which botlsd does too as soon as a neighbor wants it. */
 static void check_ktls(struct doctor *d)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_ulp", "re");
-	char line[128] = "";
+	struct ktls_support support;
+	size_t wanted = 0;
 
-	if (f && fgets(line, sizeof(line), f) && strstr(line, "tls"))
-		doctor_say(d, DOCTOR_OK, NULL, "kernel TLS is there");
+	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++)
+		wanted += d->config->neighbors[i].ktls == KTLS_ON &&
+			  neighbor_has_tls(&d->config->neighbors[i]);
+	if (!wanted) {
+		doctor_say(d, DOCTOR_OK, NULL, "no neighbor has ktls = on: records in user space");
+		return;
+	}
+	ktls_probe(&support);
+	if (support.ciphers)
+		doctor_say(d, DOCTOR_OK, NULL, "kTLS, and it renews keys; %zu neighbors use it",
+			   wanted);
 	else
-		doctor_say(d, DOCTOR_OK, NULL,
-			   "no kernel TLS is loaded; botlsd does all of TLS itself");
+		doctor_say(d, DOCTOR_WARN, "use " KTLS_KERNEL ", or ktls = off",
+			   "records of %zu neighbors stay in user space: %s", wanted,
+			   support.why_not);
 }
 
 static void check_landlock(struct doctor *d)
