@@ -37,7 +37,8 @@ struct tls_held {
 	size_t at, len;
 };
 
-/* Of a connection whose records are in the kernel. */
+/* Of a connection whose records are in the kernel. The first three are needed to end it without
+ * losing its tail, also by somebody who takes it over. */
 struct tls_kernel {
 	uint64_t position;	 /* TCP's, in bytes, when that began */
 	uint64_t records, bytes; /* records_out of then; bytes given to the kernel since then */

@@ -67,7 +67,7 @@ struct control {
 	struct child **children;
 	size_t n_children;
 	int keylog_fd;
-	struct ktls_support ktls; /* all zeros: not tried yet */
+	struct ktls_support ktls; /* as it was last tried */
 	struct timer *network_changed, *poll_clear, *audit, *expiry, *watchdog;
 	struct gather *gathers;
 	struct control_capture *captures[BOTLS_CAPTURES_MAX];

@@ -4,7 +4,8 @@
  * for all relays of a process. A copy of them comes to user space (tee), where BGP is read.
  *
  * The pipe is empty before relay_splice_read() and after relay_splice_drop() or a write of all:
- * what a side does not take, the relay holds in memory, from that copy.
+ * what a side does not take, the relay holds in memory, from that copy. So between two callbacks
+ * nothing of a session is in it.
  */
 #ifndef BOTLS_RELAY_SPLICE_H
 #define BOTLS_RELAY_SPLICE_H
