@@ -54,10 +54,10 @@ int tcp_ao_prefer_key(int fd, const struct tcp_ao_key *key, bool at_once);
 int tcp_ao_delete_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
 
 /* A connection that began without TCP-AO goes on with it (TCP_REPAIR; needs CAP_NET_ADMIN). Whoever
- * else has the descriptor leaves it alone meanwhile. The key is the first one, sent at once. Its traffic keys are derived from `send_isn` and `recv_isn` in the
- * place of the initial sequence numbers: any two numbers that the ends agree upon, one's are the
- * other's exchanged. The ends may do this at different times: what the other end cannot judge yet
- * it drops, and TCP sends it again.
+ * else has the descriptor leaves it alone meanwhile. The key is the first one, sent at once. Its
+ * traffic keys are derived from `send_isn` and `recv_isn` in the place of the initial sequence
+ * numbers: any two numbers that the ends agree upon, one's are the other's exchanged. The ends may
+ * do this at different times: what the other end cannot judge yet it drops, and TCP sends it again.
  *
  * 0, or what tcp_ao_add_key() says, -EPERM, -EAGAIN, and nothing has changed; -ENOTRECOVERABLE: the
  * connection is lost. */

@@ -66,8 +66,8 @@ int ao_exporter_derive(struct tls *t, enum tcp_ao_algorithm algorithm, bool cove
 /* K_n+1 in the place of K_n. -EIO. */
 int ao_exporter_next(uint8_t secret[static AO_DERIVED_LEN]);
 
-/* Adds K_1 and asks for it, or goes on from there. `secret` is copied. 0, -ENOMEM, or what the kernel said; on_failed is
- * not called from here. */
+/* Adds K_1 and asks for it, or goes on from there. `secret` is copied. 0, -ENOMEM, or what the
+ * kernel said; on_failed is not called from here. */
 int ao_exporter_new(const struct ao_exporter_params *p, const uint8_t secret[static AO_DERIVED_LEN],
 		    struct ao_exporter **ret);
 /* The keys stay on the socket. NULL is fine. */

@@ -72,8 +72,7 @@ static int find_params(uint8_t *open, size_t len, struct params *ret)
 	struct params p = {.first = open + PARAMS_AT + 1, .octets = 1};
 
 	if (len <= PARAMS_AT || len > BGP_OPEN_MAX || !has_marker(open) ||
-	    open[BGP_HEADER_LEN - 1] != TYPE_OPEN ||
-	    number(open + LENGTH_AT, 2) != len)
+	    open[BGP_HEADER_LEN - 1] != TYPE_OPEN || number(open + LENGTH_AT, 2) != len)
 		return -EBADMSG;
 	p.len = open[PARAMS_AT];
 	if (p.len && len > PARAMS_AT + 1 && *p.first == PARAM_EXTENDED) {

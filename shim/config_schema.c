@@ -13,11 +13,10 @@ static const char *const role_names[] = {
 	[ROLE_BOTH] = "both", [ROLE_CONNECT] = "connect", [ROLE_ACCEPT] = "accept"};
 static const char *const version_names[] = {[TLS_MIN_1_2] = "1.2", [TLS_MIN_1_3] = "1.3"};
 static const char *const ktls_names[] = {[KTLS_OFF] = "off", [KTLS_ON] = "on"};
-static const char *const ao_mode_names[] = {
-	[AO_OFF] = "off",
-	[AO_STATIC] = "static",
-	[AO_EXPORTER] = "exporter",
-	[AO_CAPABILITY] = "capability"};
+static const char *const ao_mode_names[] = {[AO_OFF] = "off",
+					    [AO_STATIC] = "static",
+					    [AO_EXPORTER] = "exporter",
+					    [AO_CAPABILITY] = "capability"};
 static const char *const ao_policy_names[] = {
 	[AO_REQUIRED] = "required", [AO_PREFERRED] = "preferred"};
 static const char *const ao_algorithm_names[] = {

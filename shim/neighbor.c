@@ -357,8 +357,9 @@ static uint32_t want_ao(void *host, struct session *s, int fd, struct message_wa
 	struct neighbor *n = l->neighbor;
 
 	if (m->is_trial && loop_now_ms() < n->no_ao_until_ms) {
-		errtext_set(e, 0, "it did not work with an earlier session; tried again after an "
-				  "hour, or a reload");
+		errtext_set(e, 0,
+			    "it did not work with an earlier session; tried again after an "
+			    "hour, or a reload");
 		return 0;
 	}
 	return n->ops->want_ao(n->host, n, s, fd, m);

@@ -187,28 +187,27 @@ def test_on(lab, pki, two, options):
     scene.assert_private()
 
 
-TABLE = [str(n) for n in ipaddress.ip_network("10.64.0.0/10").subnets(new_prefix=23)][:6000]
+TABLE = [str(n) for n in ipaddress.ip_network("10.64.0.0/10").subnets(new_prefix=27)]
 
 
-def with_table(lab, pki, **how):
-    scene = with_keylog(lab, pki, **how)
-    scene.side_a.networks = TABLE[::2]
-    scene.side_b.networks = TABLE[1::2]
-    return scene
+def set_tables(scene, size):
+    scene.side_a.networks, scene.side_b.networks = TABLE[:size], TABLE[size:2 * size]
 
 
-def assert_whole(scene):
+def wait_whole(scene):
     for side in scene.sides:
-        wait_until(lambda: set(TABLE) <= set(side.daemon.routes()), 120, "every route of the other side is there")
+        expected = set(scene.other(side).networks)
+        wait_until(lambda: side.daemon.routes() == expected, 90, "the other side's routes are there, all of them", 2)
 
 
 @needs_ao
 def test_under_load(lab, pki):
     """A table each way while it happens: every route arrives, the session is the first one."""
-    scene = with_table(lab, pki, options=CAPABILITY)
+    scene = with_keylog(lab, pki, options=CAPABILITY)
+    set_tables(scene, 20000)
     scene.daemons()
     wait_on(scene)
-    assert_whole(scene)
+    wait_whole(scene)
     assert all(n["counters"]["established"] == 1
                for n in (scene.shim_a.neighbor(scene.address_b), scene.shim_b.neighbor(scene.address_a)))
     assert_clean(scene)
@@ -221,15 +220,14 @@ def test_under_load(lab, pki):
 def test_apart(lab, pki, tmp_path, delay):
     """One end turns it on so many milliseconds after the other: what was lost meanwhile comes again."""
     scene = Scene(lab, pki, options=CAPABILITY, start=False)
-    scene.side_a.networks, scene.side_b.networks = TABLE[:1000:2], TABLE[1:1000:2]
+    set_tables(scene, 5000)
     faults = Faults(tmp_path / "faults")
     scene.shim_b.process.env = {**(scene.shim_b.process.env or {}), **faults.env}
     scene.start_shims()
     faults.repair_delay = delay
     scene.daemons()
     wait_on(scene)
-    for side in scene.sides:
-        wait_until(lambda: set(TABLE[:1000]) <= set(side.daemon.routes()), 60, "every route is there")
+    wait_whole(scene)
     assert scene.shim_a.neighbor(scene.address_b)["counters"]["established"] == 1
     assert_clean(scene)
 

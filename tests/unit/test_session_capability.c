@@ -369,8 +369,8 @@ static void in_pieces(void **state)
 	answer(p, 0, "");
 	for (size_t i = 0; i < sizeof(OPEN_AO) - 1; i++) {
 		if (i < sizeof(OPEN) - 1)
-			daemon_says(p, (struct bytes){OPEN + i, 1});
-		neighbor_says(p, (struct bytes){OPEN_AO + i, 1});
+			daemon_says(p, (struct bytes){&OPEN[i], 1});
+		neighbor_says(p, (struct bytes){&OPEN_AO[i], 1});
 		turn(p);
 	}
 	neighbor_gets(p, BYTES(OPEN_AO));
