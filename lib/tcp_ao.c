@@ -53,9 +53,11 @@ int tcp_ao_probe(int fd)
 	return r == -ENOENT ? 0 : r;
 }
 
-int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)
+static int add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key, bool is_used)
 {
 	struct kernel_tcp_ao_add add = {
+		.set_current = is_used,
+		.set_rnext = is_used,
 		.prefix = peer->prefixlen,
 		.sndid = key->send_id,
 		.rcvid = key->recv_id,
@@ -72,6 +74,16 @@ int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key
 	r = setsockopt(fd, IPPROTO_TCP, KERNEL_TCP_AO_ADD_KEY, &add, sizeof(add)) < 0 ? -errno : 0;
 	explicit_bzero(&add, sizeof(add));
 	return r;
+}
+
+int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)
+{
+	return add_key(fd, peer, key, false);
+}
+
+int tcp_ao_add_first_key(int fd, const struct addr *peer, const struct tcp_ao_key *key)
+{
+	return add_key(fd, peer, key, true);
 }
 
 /* What is not meant to change is written back as it was read. */

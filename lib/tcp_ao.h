@@ -44,6 +44,9 @@ int tcp_ao_probe(int fd);
  * socket has a key with one of these ids for an address in common; -EKEYREJECTED: it has a TCP-MD5
  * key for it; -ENOENT: the kernel lacks the algorithm; -ENOMEM: sysctl net.core.optmem_max. */
 int tcp_ao_add_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
+/* The same for a connection in TCP_REPAIR that has none: in use at once, since the kernel (7.2)
+ * reads a null pointer when it sends on a connection that has keys, none of which is in use. */
+int tcp_ao_add_first_key(int fd, const struct addr *peer, const struct tcp_ao_key *key);
 /* Asks the peer to sign with the key of this RecvID (RNextKeyID). It does, when it has the key; and
  * what we sign with is for the peer to ask. -ENOENT: there is no such key. */
 int tcp_ao_set_rnext(int fd, uint8_t recv_id);

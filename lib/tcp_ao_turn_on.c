@@ -84,13 +84,12 @@ static int give_key(int fd, const struct addr *peer, const struct tcp_ao_key *ke
 	int r = find_extensions(fd, repair);
 
 	if (r == 0)
-		r = tcp_ao_add_key(fd, peer, key);
+		r = tcp_ao_add_first_key(fd, peer, key);
 	if (r < 0)
 		return r;
-	/* A connection cannot lose its TCP-AO again. */
-	if (tcp_ao_prefer_key(fd, key, true) < 0 || set_extensions(fd, repair) < 0)
-		return -ENOTRECOVERABLE;
-	return 0;
+	/* What the kernel acknowledges between these two calls, has a MAC that is wrong. And a
+	 * connection cannot lose its TCP-AO again. */
+	return set_extensions(fd, repair) < 0 ? -ENOTRECOVERABLE : 0;
 }
 
 /* Leaving repair makes the port nobody else's, as if SO_REUSEADDR had been switched off. */

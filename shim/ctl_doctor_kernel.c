@@ -137,6 +137,7 @@ static void check_ao(struct doctor *d)
 
 	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++)
 		wanted += d->config->neighbors[i].ao.mode != AO_OFF &&
+			  d->config->neighbors[i].ao.mode != AO_CAPABILITY &&
 			  d->config->neighbors[i].ao.policy == AO_REQUIRED &&
 			  d->config->neighbors[i].mode != MODE_OFF;
 	if (fd >= 0 && tcp_ao_probe(fd) != -ENOPROTOOPT)

@@ -34,7 +34,7 @@ static bool is_state(const struct jv *status, const char *state)
 static bool may_try(const struct neighbor_config *n)
 {
 	return n->mode != MODE_OFF && n->role != ROLE_ACCEPT && !addr_is_prefix(&n->address) &&
-	       !n->tcp_md5 && n->ao.mode == AO_OFF;
+	       !n->tcp_md5 && (n->ao.mode == AO_OFF || n->ao.mode == AO_CAPABILITY);
 }
 
 static int begin(struct target *t)

@@ -150,7 +150,8 @@ def assert_signed_at_last(scene, **how):
             v.isn[p.dst, p.dport, p.src, p.sport] = isns[is_client]
             return v.judge(s.packet)
 
-        assert any(fits(*c) for c in connections), str(s)
+        # The kernel takes the key before it takes the numbers: in between it may acknowledge something.
+        assert any(fits(*c) or (not s.length and fits(c[0], (0, 0))) for c in connections), str(s)
     for side in scene.sides:
         for own in side.addresses:
             last = [s for s in segments if s.src == own.partition("%")[0]][-1]
@@ -163,7 +164,8 @@ def assert_clean(scene):
             session = side.shim.wait_up(address)
             assert session["tcp_ao_capability"]["state"] == "on"
             used = session["tcp_ao"]
-            assert used["good"] > 0 and not used["bad"] and (used["send_id"], used["recv_id"]) == (1, 1)
+            # A wrong MAC: see assert_signed_at_last().
+            assert used["good"] > 0 and used["bad"] <= 2 and (used["send_id"], used["recv_id"]) == (1, 1)
             for direction in ("in", "out"):
                 assert str(CODE) not in session[direction]["open"]["capabilities"]
             assert "TCP-AO on since" in shown(scene, side, address)
@@ -270,7 +272,8 @@ def test_never_signed(one_sided):
     scene = one_sided
     speaker = speak(scene, bytes([CODE, len(VALUE)]) + VALUE)
     speaker.sock.sendall(message(4, b""))
-    wait_until(lambda: states(scene)[:1] == ["on"], 30, "we have turned it on")
+    wait_until(lambda: [s["tcp_ao_capability"]["state"] for s in scene.shim_a.sessions(scene.address_b)] == ["on"], 30,
+               "we have turned it on")
 
     def ended():
         speaker.sock.sendall(message(4, b""))

@@ -53,7 +53,7 @@ static struct message filled(size_t params, bool is_extended)
 	size_t value = params - 1 - octets;
 
 	memset(rest, 0, sizeof(rest));
-	rest[0] = is_extended ? 255 : params;
+	rest[0] = (char)(is_extended ? 255 : params);
 	if (is_extended)
 		memcpy(rest + 1, (char[]){255, params >> 8, params}, 3);
 	rest[head] = 9;
