@@ -40,7 +40,7 @@ static int find_extensions(int fd, struct kernel_tcp_ao_repair *ret)
 {
 	for (int i = 0; i < LOOKS_MAX; i++) {
 		uint64_t acked[2], received[2];
-		uint32_t written, next, unacked;
+		uint32_t written = 0, next = 0, unacked;
 		int r = sock_get_progress(fd, &acked[0], &received[0]);
 
 		if (r == 0)

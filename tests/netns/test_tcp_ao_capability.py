@@ -2,7 +2,6 @@
 """tcp-ao = capability: agreed upon in the OPENs, begun in the running connection. What needs TCP-AO: make check-vm."""
 
 import ipaddress
-import re
 import socket
 import struct
 
@@ -13,7 +12,7 @@ from harness.bird import Bird
 from harness.botlsd import BOTLSCTL, TLS_PORT
 from harness.faults import Faults
 from harness.frr import Frr
-from harness.scene import ADDRESSES, Scene
+from harness.scene import Scene
 from harness.wait import hold_for, wait_until
 from test_tcp_ao import needs_ao, needs_none, wire, with_keylog
 
