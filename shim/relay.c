@@ -609,11 +609,8 @@ int relay_pause(struct relay *r, bool is_paused)
 	r->is_paused = is_paused;
 	if (r->is_over)
 		return 0;
-	for (int side = 0; side < 2; side++) {
-		r->directions[side].again |= !is_paused;
-		if (is_paused)
-			io_set(r->ends[side].io, 0);
-	}
+	for (int side = 0; is_paused && side < 2; side++)
+		io_set(r->ends[side].io, 0);
 	return is_paused ? 0 : timer_defer(r->again);
 }
 
