@@ -11,6 +11,7 @@ from harness.botlsd import Botlsd
 from harness.capture import said_by
 from harness.frr import Frr
 from harness.peering import Peering
+from harness.scene import Scene
 from harness.wait import hold_for, wait_until
 from test_tcp_ao import needs_ao
 
@@ -22,6 +23,9 @@ OURS = [ours for ours, _ in PAIRS]
 THEIRS = [theirs for _, theirs in PAIRS]
 
 
+ADAPTER = {"mode": "tcp-ao", "tcp-ao": "static", "tcp-ao-chain": "ixp"}
+
+
 class Adapted:
     """FRR behind botlsd, with IPv4 and IPv6 to a BIRD that has the keys."""
 
@@ -29,8 +33,7 @@ class Adapted:
         a, b = lab.pair()
         self.router = a
         self.capture = lab.capture(a)
-        neighbor = {"mode": "tcp-ao", "role": role, "tcp-ao": "static", "tcp-ao-chain": "ixp"}
-        self.shim = Botlsd(a, {address: neighbor for address in THEIRS}, steering=steering)
+        self.shim = Botlsd(a, {address: {**ADAPTER, "role": role} for address in THEIRS}, steering=steering)
         self.shim.keys = {"one": ONE}
         self.shim.start()
         self.frr = Frr(a, [Peering(address, b.asn) for address in THEIRS], ["10.1.0.0/24", "2001:db8:1::/48"]).start()
@@ -143,3 +146,32 @@ def test_killed(lab, programs, steering):
     scene.set_keys(ONE)
     scene.shim.start()
     scene.wait_up()
+
+
+@needs_ao
+def test_beside_ktls(lab, pki):
+    """The same listener serves TLS, whose records may go into the kernel: a socket map must not be in their way."""
+    scene = Scene(lab, pki, options={"ktls": "on"}, options_a={"role": "accept"}, options_b={"role": "connect"})
+    shim = scene.shim_a
+    scene.daemons().wait_up()
+
+    def has_program():
+        return [i["state"] for i in shim.steering()["items"] if i["name"] == "carry"]
+
+    assert has_program() == []
+    shim.neighbors[THEIRS[1]] = ADAPTER
+    shim.keys = {"one": ONE}
+    shim.write_config()
+    assert not shim.reload()["resets"]
+    assert has_program() == ["ok"]
+    since = scene.since()
+    shim.ctl("reset", scene.address_b)
+    scene.wait_renewed(since)
+    for side in scene.sides:
+        assert side.shim.wait_up(scene.other(side).addresses[0])["tls"]["records"] == "kernel"
+    del shim.neighbors[THEIRS[1]]
+    shim.write_config()
+    since = scene.since()
+    assert shim.reload()["applied"]
+    assert has_program() == []
+    assert scene.since() == since
