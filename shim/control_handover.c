@@ -5,7 +5,9 @@
  * or killed, it passes those on to our successor, who gives each to a worker of its own; the two
  * workers then talk to each other (handover.h), and nothing of that is read here.
  *
- * The name of an end says whose it is: "worker-NUMBER-PID".
+ * The name of an end says whose it is: "worker-NUMBER-PID". "fallback" is a file in memory with the
+ * names of neighbors (preferred) that may be in clear text: else a successor would begin with
+ * closing them, and end sessions that the workers have kept.
  */
 #include "control_internal.h"
 
@@ -15,8 +17,12 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
-#define NAME_PREFIX "worker-"
+#define NAME_PREFIX   "worker-"
+#define NAME_FALLBACK "fallback"
+/* Sessions in clear text are taken over first, and then looked for. */
+#define FALLBACK_POLL_MS 5000
 
 /* Where a successor can ask one of our workers. */
 struct heir {
@@ -41,7 +47,8 @@ struct control_handover {
 	size_t n_heirs;
 	struct predecessor *predecessors;
 	uint32_t last_id;
-	bool is_told; /* the log has been told how it went */
+	bool is_told;	   /* the log has been told how it went */
+	bool has_fallback; /* it is in the store */
 };
 
 /* --- our own workers */
@@ -229,6 +236,64 @@ int control_handover_status(const struct control *c, struct jv *o)
 	return r ? -ENOMEM : 0;
 }
 
+/* --- neighbors in clear text */
+
+static void write_fallback(struct control *c)
+{
+	_cleanup_close_ int fd = memfd_create(NAME_FALLBACK, MFD_CLOEXEC);
+	bool is_there = false;
+
+	for (size_t i = 0; i < c->now.config->n_neighbors; i++) {
+		if (!c->now.peers[i].allow_clear)
+			continue;
+		if (fd < 0 || dprintf(fd, "%s\n", c->now.config->neighbors[i].name) < 0)
+			return;
+		is_there = true;
+	}
+	c->handover->has_fallback = is_there && notify_store(NAME_FALLBACK, fd) > 0;
+}
+
+void control_handover_fallback(struct control *c)
+{
+	/* Not known, a neighbor is closed: the old file goes first. */
+	if (c->handover->has_fallback)
+		notify_unstore(NAME_FALLBACK);
+	c->handover->has_fallback = false;
+	write_fallback(c);
+}
+
+/* All workers are of one mind, as those before were. */
+static void allow_clear(struct control *c, const char *name)
+{
+	const struct neighbor_config *n = config_neighbor(c->now.config, name);
+	unsigned workers = c->now.config->workers;
+	struct peer *p;
+
+	if (!n || n->mode != MODE_PREFERRED)
+		return;
+	p = &c->now.peers[n - c->now.config->neighbors];
+	p->allow_clear = true;
+	p->clear_votes = workers == 64 ? UINT64_MAX : (1ULL << workers) - 1;
+	timer_set_ms(c->poll_clear, FALLBACK_POLL_MS);
+}
+
+static void read_fallback(struct control *c, int fd)
+{
+	_cleanup_fclose_ FILE *f = fdopen(fd, "r");
+	char name[ADDR_STRLEN + 1];
+
+	c->handover->has_fallback = true;
+	if (!f) {
+		close(fd);
+		return;
+	}
+	rewind(f);
+	while (fgets(name, sizeof(name), f)) {
+		name[strcspn(name, "\n")] = '\0';
+		allow_clear(c, name);
+	}
+}
+
 /* --- life */
 
 int control_handover_new(struct control *c)
@@ -250,6 +315,8 @@ int control_handover_new(struct control *c)
 	for (int i = 0; i < n; i++) {
 		if (r == 0 && strncmp(passed[i].name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0)
 			r = add_predecessor(c, &passed[i]);
+		else if (strcmp(passed[i].name, NAME_FALLBACK) == 0)
+			read_fallback(c, TAKE_FD(passed[i].fd));
 		cleanup_close(&passed[i].fd);
 	}
 	free(passed);
@@ -266,6 +333,8 @@ void control_handover_stop(struct control *c)
 		heir_drop(&h->heirs[i]);
 	for (const struct predecessor *p = h->predecessors; p; p = p->next)
 		notify_unstore(p->name);
+	if (h->has_fallback)
+		notify_unstore(NAME_FALLBACK);
 	while (h->predecessors)
 		predecessor_free(h->predecessors);
 }

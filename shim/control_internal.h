@@ -159,6 +159,8 @@ void control_handover_died(struct control *c, struct child *child);
 void control_handover_on_taken(struct control *c, struct child *child, const struct ipc_message *m);
 /* A successor can ask this worker: it may live on without us. */
 bool control_handover_has(const struct control *c, const struct child *child);
+/* Which neighbors may be in clear text has changed. */
+void control_handover_fallback(struct control *c);
 /* No successor is to come. */
 void control_handover_stop(struct control *c);
 /* Adds `draining` to an answer: old workers with sessions of their own. 0 or -ENOMEM. */

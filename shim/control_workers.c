@@ -172,6 +172,7 @@ static void on_fallback(struct control *c, struct child *child, const struct ipc
 		log_error("neighbor %s: cannot change the guard, trying again: %s", n->name,
 			  e.text);
 	}
+	control_handover_fallback(c);
 	if (allow)
 		timer_set_ms(c->poll_clear, 1000);
 }

@@ -257,3 +257,26 @@ def test_restart_in_restart(stage, listener):
     for stream in streams:
         stream.finish()
     a.assert_nothing_left()
+
+
+def test_clear_text_that_was_allowed(stage):
+    """preferred, fallen back: a restart neither closes what is in use nor opens what is not."""
+    scene, a, _ = stage(start=False, options={"mode": "preferred", "fallback-after": 1})
+    scene.shim_a.neighbors["192.0.2.77"] = {"mode": "preferred", "fallback-after": 600}
+    scene.shim_a.start()
+    scene.daemons().wait_established()
+    wait_until(lambda: scene.shim_a.state(scene.address_b) == "clear", 15, "it is in clear text")
+    since = scene.since()
+    for how in (signal.SIGUSR1, signal.SIGKILL):
+        a.restart(how)
+        assert scene.shim_a.neighbor(scene.address_b)["fallback"] is True
+        assert scene.shim_a.neighbor("192.0.2.77")["fallback"] is False
+        hold_for(lambda: scene.since() == since, 2, "the session goes on")
+        assert scene.shim_a.state(scene.address_b) == "clear"
+    # TLS comes, and with it the guard; a restart then finds it closed.
+    scene.shim_b.start()
+    scene.wait_renewed(since)
+    a.restart()
+    assert scene.shim_a.neighbor(scene.address_b)["fallback"] is False
+    assert "fallback" not in a.store.names()
+    scene.assert_private_from_now()
