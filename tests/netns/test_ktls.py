@@ -4,6 +4,7 @@
 import hashlib
 import os
 import random
+import re
 import socket
 import struct
 import threading
@@ -17,7 +18,7 @@ from harness.scene import Scene
 from harness.wait import wait_until
 
 TCP_ULP, SOL_TLS, TLS_TX = 31, 282, 1
-US, NEIGHBOR = "192.0.2.1", "192.0.2.2"
+US = "192.0.2.1"
 CLOSE_NOTIFY, BAD_RECORD_MAC = 0, 20
 
 
@@ -76,41 +77,55 @@ def test_chosen_per_session(lab, pki):
     scene.assert_private()
 
 
-def test_tls12_stays_in_user_space(lab, pki):
-    shim, neighbor, daemon = wire(lab, pki, version=rawtls.TLS12)
-    establish(shim, neighbor, daemon)
-    where, why = records(shim, NEIGHBOR)
-    assert where == "user space" and "TLS 1.2" in why
-
-
 # --- the neighbor's TLS and the daemon in our hands
 
-def wire(lab, pki, version=rawtls.TLS13, **options):
-    """(shim, neighbor, daemon): a session whose ends are ours; r2 has connected."""
-    a, b = lab.pair()
-    shim = Botlsd(a, {NEIGHBOR: {"ktls": "on", **options}}, pki.router(a), **{"daemon-users": ["root"]}).start()
-    listener = rawtls.listen(a.ns, US, 179)
-    client = rawtls.connect(b.ns, NEIGHBOR, US, TLS_PORT)
-    neighbor = rawtls.Client(client, rawtls.Identity(pki.router(b)), version).handshake()
-    daemon, _ = listener.accept()
-    daemon.settimeout(20)
-    listener.close()
-    return shim, neighbor, daemon
+class Stage:
+    """r1 with botlsd; who plays the daemon there, and on r2 a neighbor for each test, is the test."""
+
+    def __init__(self, lab, pki):
+        self.a, self.b = lab.pair()
+        addresses = [f"192.0.2.{n}" for n in range(10, 30)]
+        for address in addresses:
+            self.b.address("eth0", f"{address}/24")
+        self.shim = Botlsd(self.a, {address: {"ktls": "on", "key-update-records": 16} for address in addresses},
+                           pki.router(self.a), **{"daemon-users": ["root"]}).start()
+        self.listener = rawtls.listen(self.a.ns, US, 179)
+        self.identity = rawtls.Identity(pki.issue(*addresses))
+        self.free = iter(addresses)
+
+    def connect(self, version=rawtls.TLS13):
+        """(address, neighbor, daemon): the neighbor has connected, and BGP is Established."""
+        address = next(self.free)
+        client = rawtls.connect(self.b.ns, address, US, TLS_PORT)
+        neighbor = rawtls.Client(client, self.identity, version).handshake()
+        daemon, _ = self.listener.accept()
+        daemon.settimeout(20)
+        self.establish(address, neighbor, daemon)
+        return address, neighbor, daemon
+
+    def establish(self, address, neighbor, daemon):
+        ours, theirs = (bgp_open(*who) + KEEPALIVE for who in ((64501, US), (64502, address)))
+        daemon.sendall(ours)
+        neighbor.send(theirs)
+        received = b""
+        while len(received) < len(ours):
+            received += neighbor.read()
+        assert take(daemon, len(theirs)) == theirs
+        self.shim.wait_up(address)
+
+    def wait_over(self, address, how):
+        """The session has ended, and the log says how."""
+        wait_until(lambda: re.search(rf"neighbor {re.escape(address)}: session \d+ \(in\) ended: .*{re.escape(how)}", self.shim.log()),
+                   10, f"the log says that {address} ended: {how}")
+
+
+@pytest.fixture(scope="module")
+def stage(module_lab, pki):
+    return Stage(module_lab, pki)
 
 
 def bgp_open(asn, identifier):
     return bgp(1, struct.pack("!BHH4sB", 4, asn, 90, socket.inet_aton(identifier), 0))
-
-
-def establish(shim, neighbor, daemon):
-    hello = bgp_open(64501, US) + KEEPALIVE
-    daemon.sendall(hello)
-    neighbor.send(bgp_open(64502, NEIGHBOR) + KEEPALIVE)
-    received = b""
-    while len(received) < len(hello):
-        received += neighbor.read()
-    assert take(daemon, len(hello)) == bgp_open(64502, NEIGHBOR) + KEEPALIVE
-    wait_until(lambda: [s for s in shim.sessions(NEIGHBOR) if s["bgp"] == "established"], 15, "established")
 
 
 def take(daemon, n):
@@ -152,11 +167,11 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def test_every_byte_both_ways_with_new_keys(lab, pki):
+def test_every_byte_both_ways_with_new_keys(stage):
     """Both directions at once, ours with a KeyUpdate every 16 records, the neighbor's every three."""
-    shim, neighbor, daemon = wire(lab, pki, key_update_records=16)
-    establish(shim, neighbor, daemon)
-    assert_chosen(shim, NEIGHBOR)
+    shim = stage.shim
+    address, neighbor, daemon = stage.connect()
+    assert_chosen(shim, address)
     out, into = updates(1, 3 << 20), updates(2, 3 << 20)
     received = {}
 
@@ -186,7 +201,7 @@ def test_every_byte_both_ways_with_new_keys(lab, pki):
     in_threads(daemon_sends, daemon_receives, neighbor_sends, neighbor_receives)
     assert digest(received["out"]) == digest(out)
     assert digest(received["into"]) == digest(into)
-    session = shim.sessions(NEIGHBOR)[0]
+    session = shim.sessions(address)[0]
     tls = session["tls"]
     assert tls["key_updates_sent"] > 3 and tls["key_updates_received"] > 100
     assert tls["records_in"] > 500 and tls["records_out"] >= len(out) // 16384
@@ -196,10 +211,10 @@ def test_every_byte_both_ways_with_new_keys(lab, pki):
 
 
 @pytest.mark.parametrize("size", [20_000, 3_000_000])
-def test_no_tail_is_lost(lab, pki, size):
+def test_no_tail_is_lost(stage, size):
     """The daemon's last bytes and its end, towards a neighbor that reads later; then the neighbor's."""
-    shim, neighbor, daemon = wire(lab, pki)
-    establish(shim, neighbor, daemon)
+    shim = stage.shim
+    address, neighbor, daemon = stage.connect()
     out, into = updates(4, size), updates(5, 20_000)
 
     def daemon_sends():
@@ -207,7 +222,7 @@ def test_no_tail_is_lost(lab, pki, size):
         daemon.shutdown(socket.SHUT_WR)
 
     def neighbor_receives():
-        wait_until(lambda: shim.sessions(NEIGHBOR)[0]["out"]["bytes"] > size // 100, 10, "the beginning is on its way")
+        wait_until(lambda: shim.sessions(address)[0]["out"]["bytes"] > size // 100, 10, "the beginning is on its way")
         data = bytearray()
         with pytest.raises(rawtls.Alert) as end:
             while True:
@@ -221,8 +236,7 @@ def test_no_tail_is_lost(lab, pki, size):
     assert digest(take(daemon, len(into))) == digest(into)
     assert daemon.recv(1) == b""
     daemon.close()
-    wait_until(lambda: not shim.neighbor(NEIGHBOR)["sessions"], 10, "the session is over")
-    assert "neighbor closed" in shim.log() or "daemon closed" in shim.log()
+    stage.wait_over(address, "daemon closed")
 
 
 ENDS = {
@@ -236,33 +250,37 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_ends_are_passed_on(lab, pki, how):
+def test_ends_are_passed_on(stage, how):
     """Whatever is no orderly end is an RST for the daemon, after the bytes that came before."""
     does, text, alert = ENDS[how]
-    shim, neighbor, daemon = wire(lab, pki)
-    establish(shim, neighbor, daemon)
+    address, neighbor, daemon = stage.connect()
     into = updates(6, 10_000)
     neighbor.send(into)
     assert take(daemon, len(into)) == into
     does(neighbor)
     with pytest.raises(ConnectionResetError):
         daemon.recv(1)
-    wait_until(lambda: not shim.neighbor(NEIGHBOR)["sessions"], 10, "the session is over")
-    assert text in shim.log()
+    stage.wait_over(address, text)
     if alert is not None:
         end = neighbor.read_until_end()
         assert isinstance(end, rawtls.Alert) and end.number == alert
 
 
+def test_tls12_stays_in_user_space(stage):
+    address, *ends = stage.connect(rawtls.TLS12)  # which are open for as long as they have a name
+    where, why = records(stage.shim, address)
+    assert where == "user space" and "TLS 1.2" in why and ends
+
+
 @needs_ktls
-def test_the_kernel_does_it(lab, pki):
+def test_the_kernel_does_it(stage):
     """As the kernel itself counts; and no key is given back."""
     def counts():
         with open("/proc/thread-self/net/tls_stat", encoding="ascii") as f:
             return {name: int(value) for name, value in (line.split() for line in f)}
 
-    shim, neighbor, daemon = wire(lab, pki, key_update_records=16)
-    establish(shim, neighbor, daemon)
+    shim = stage.shim
+    address, neighbor, daemon = stage.connect()
     before = shim.router.ns.call(counts)
     assert before["TlsCurrTxSw"] >= 1 and before["TlsCurrRxSw"] >= 1
     for _ in range(20):
