@@ -246,8 +246,8 @@ check-long: all $(tool_bin) $(bench_bin) $(faults) $(next)	## what takes minutes
 	$(Q)$(run_tests) --long $(or $(LONG),$(long_tests))
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
-TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener,$(BUILD)/tests/unit/test_$(t)) \
-           $(foreach t,tcp_ao tcp_ao_capability tcp_ao_chains tcp_ao_adapter tcp_ao_inbound daemons,tests/netns/test_$(t).py)
+TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener tls_ktls tls_record tls_stream relay_tls,$(BUILD)/tests/unit/test_$(t)) \
+           $(foreach t,ktls tcp_ao tcp_ao_capability tcp_ao_chains tcp_ao_adapter tcp_ao_inbound daemons,tests/netns/test_$(t).py)
 vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
 .PHONY: check-vm
 check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
@@ -257,7 +257,8 @@ check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a 
 
 # What .ci/run runs of it, beside its other tests: one file or test (FILE.py::TEST) of each thing that needs such a kernel, for the 400 s that
 # are left there. Add what a new one needs.
-VM_CI   ?= $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener,$(BUILD)/tests/unit/test_$(t)) $(addprefix tests/netns/, \
+VM_CI   ?= $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener tls_ktls tls_record,$(BUILD)/tests/unit/test_$(t)) \
+           $(addprefix tests/netns/,test_ktls.py::test_every_byte_both_ways_with_new_keys test_ktls.py::test_the_kernel_does_it \
            test_tcp_ao.py::test_exporter test_tcp_ao_capability.py::test_under_load test_tcp_ao_chains.py::test_rollover test_tcp_ao_inbound.py::test_rollover)
 VM_CI_LIMIT ?= 540
 .PHONY: check-vm-ci
