@@ -39,7 +39,8 @@ struct io {
 	int fd;
 	unsigned want;
 	bool hup_told;
-	struct event read, write;
+	struct event read;
+	struct event *write; /* only while it is wanted, which is seldom and short */
 	void (*cb)(void *arg, unsigned events);
 	void *arg;
 };
@@ -207,7 +208,6 @@ int io_add(struct loop *l, int fd, void (*cb)(void *arg, unsigned events), void 
 	io->cb = cb;
 	io->arg = arg;
 	event_assign(&io->read, l->base, fd, EV_READ | EV_PERSIST, on_readable, io);
-	event_assign(&io->write, l->base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
 	*ret = io;
 	return 0;
 }
@@ -216,6 +216,23 @@ static int set_event(struct event *ev, bool on)
 {
 	errno = ENOMEM;
 	return (on ? event_add(ev, NULL) : event_del(ev)) < 0 ? -errno : 0;
+}
+
+static int set_write(struct io *io, bool on)
+{
+	int r;
+
+	if (on)
+		io->write = calloc(1, sizeof(*io->write));
+	if (!io->write)
+		return -ENOMEM;
+	if (on)
+		event_assign(io->write, io->loop->base, io->fd, EV_WRITE | EV_PERSIST, on_writable,
+			     io);
+	r = set_event(io->write, on);
+	if (!on || r < 0)
+		free(TAKE(io->write));
+	return r;
 }
 
 static int set_hangup(struct io *io, bool on)
@@ -241,8 +258,10 @@ int io_set(struct io *io, unsigned want)
 			continue;
 		if (kinds[i] == IO_HUP)
 			r = set_hangup(io, on);
+		else if (kinds[i] == IO_WRITE)
+			r = set_write(io, on);
 		else
-			r = set_event(kinds[i] == IO_READ ? &io->read : &io->write, on);
+			r = set_event(&io->read, on);
 		if (r < 0)
 			return r;
 		io->want ^= kinds[i];

@@ -42,7 +42,8 @@ struct relay {
 	void *arg;
 	struct end ends[2];
 	struct direction directions[2]; /* by source */
-	struct timer *again, *deadline;
+	struct loop *loop;
+	struct timer *again, *deadline; /* the second from its first use on */
 	uint64_t progress; /* bytes moved less bytes unacknowledged, when it last changed: */
 	uint64_t progress_ms, ending_ms, poll_ms;
 	struct relay_end end;
@@ -379,6 +380,8 @@ static int watch(struct relay *r, enum relay_side side)
 	return io_set(e->io, want);
 }
 
+static void on_deadline(void *arg);
+
 /* Sets the timer for whatever this state must not wait for too long. */
 static int watch_time(struct relay *r, bool is_ending, const struct transport *awaited)
 {
@@ -410,6 +413,12 @@ static int watch_time(struct relay *r, bool is_ending, const struct transport *a
 	if (awaited && until > now + r->poll_ms) {
 		until = now + r->poll_ms;
 		r->poll_ms = r->poll_ms * 2 < POLL_MAX_MS ? r->poll_ms * 2 : POLL_MAX_MS;
+	}
+	if (!r->deadline) {
+		int r1 = timer_new(r->loop, on_deadline, r, &r->deadline);
+
+		if (r1 < 0)
+			return r1;
 	}
 	return timer_set_ms(r->deadline, until - now);
 }
@@ -536,8 +545,7 @@ static int start(struct relay *r, struct loop *loop)
 {
 	int r1 = timer_new(loop, on_again, r, &r->again);
 
-	if (r1 == 0)
-		r1 = timer_new(loop, on_deadline, r, &r->deadline);
+	r->loop = loop;
 	for (int i = 0; r1 == 0 && i < 2; i++) {
 		struct end *e = &r->ends[i];
 

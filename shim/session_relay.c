@@ -208,7 +208,9 @@ void session_start_relay(struct session *s)
 	struct transport *inner, *outer;
 	int r = -ENOMEM;
 
-	timer_stop(s->deadline);
+	/* A session lasts for months: what it needed to come up goes. */
+	timer_free(TAKE(s->deadline));
+	timer_free(TAKE(s->retry));
 	io_free(TAKE(s->inner_io));
 	io_free(TAKE(s->outer_io));
 	inner = transport_tcp_new(TAKE_FD(s->inner_fd));
