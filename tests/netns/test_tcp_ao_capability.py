@@ -205,10 +205,14 @@ def wait_whole(scene):
 def test_under_load(lab, pki):
     """A table each way while it happens: every route arrives, the session is the first one."""
     scene = with_keylog(lab, pki, options=CAPABILITY)
-    set_tables(scene, 20000)
+    set_tables(scene, len(TABLE) // 2)
     scene.daemons()
     wait_on(scene)
     wait_whole(scene)
+    for host in (scene.address_a, scene.address_b):
+        sent = [s for s in wire(scene) if s.src == host and s.length]
+        before, after = (sum(s.length for s in sent if s.has_ao == signed) for signed in (False, True))
+        assert before > 10000 and after > 50000, "it began in the middle of the table"
     assert all(n["counters"]["established"] == 1
                for n in (scene.shim_a.neighbor(scene.address_b), scene.shim_b.neighbor(scene.address_a)))
     assert_clean(scene)
