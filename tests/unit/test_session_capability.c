@@ -340,7 +340,7 @@ static void agreed(void **state)
 	/* Only one of the daemons has answered. */
 	neighbor_says(p, BYTES(KEEPALIVE));
 	daemon_gets(p, BYTES(KEEPALIVE));
-	for (int i = 0; i < 10; i++)
+	for (int k = 0; k < 10; k++)
 		nothing_arrives(p);
 	assert_int_equal(p->switches, 0);
 	daemon_says(p, BYTES(KEEPALIVE));
