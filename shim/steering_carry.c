@@ -164,8 +164,9 @@ int carry_begin(struct carry *c, const struct steering_entry *entries, size_t n,
 	if (c->bpf || !is_wanted(entries, n))
 		return 0;
 	r = load(c, &c->bpf, e);
-	if (r == 0)
-		r = give_listeners(c, e);
+	if (!c->bpf)
+		return r;
+	r = give_listeners(c, e);
 	if (r == 0)
 		r = attach(c, e);
 	if (r < 0) {
