@@ -148,7 +148,7 @@ static int next_keys_out(struct tls *t)
  * the same key again it goes on. */
 static int go_on_with_key_in(struct tls *t)
 {
-	uint64_t sequence;
+	uint64_t sequence = 0;
 	int err = ktls_get_sequence(t->fd, KTLS_IN, &sequence);
 
 	return err < 0 ? err : set_key(t, KTLS_IN, sequence);
@@ -326,7 +326,7 @@ int tls_ktls_write(struct tls *t, const void *data, size_t len, size_t *ret_n)
 bool tls_ktls_has_unsent(const struct tls *t)
 {
 	const struct tls_kernel *k = t->record->kernel;
-	uint64_t in, out, position;
+	uint64_t in, out, position = 0;
 
 	tls_ktls_count(t, &in, &out);
 	out += t->records_out - k->records;
