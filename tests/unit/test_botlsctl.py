@@ -96,7 +96,8 @@ def session(**more):
             "local_port": 40001, "transport": "tls",
             "tls": {"version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256", "group": "X25519",
                     "subject": "CN=r2.example.net,O=Example", "issuer": "CN=Example CA", "san": "IP:192.0.2.2",
-                    "pin": "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "not_after": THEN, "records_in": 11,
+                    "pin": "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "not_after": THEN, "records": "user space",
+                    "records_why": "TLS 1.2", "records_in": 11,
                     "records_out": 12, "key_updates_sent": 1, "key_updates_received": 2},
             "in": stream(64500, "192.0.2.2"), "out": stream(64501, "192.0.2.1"), **more}
 
@@ -255,6 +256,7 @@ Session 17, our daemon connected, worker 0
   TLS
     Version         TLSv1.3, TLS_AES_128_GCM_SHA256, X25519
     Records         in 11, out 12
+    Done by         user space (TLS 1.2)
     Key updates     sent 1, received 2
   Certificate of the neighbor
     Subject         CN=r2.example.net,O=Example
