@@ -151,7 +151,7 @@ int ktls_send(int fd, uint8_t type, const void *data, size_t len)
 	return n < 0 ? -errno : 0;
 }
 
-ssize_t ktls_recv(int fd, void *buf, size_t len, uint8_t *ret_type, bool *ret_is_whole)
+ssize_t ktls_recv(int fd, void *buf, size_t len, uint8_t *ret_type)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(uint8_t))];
@@ -174,7 +174,6 @@ ssize_t ktls_recv(int fd, void *buf, size_t len, uint8_t *ret_type, bool *ret_is
 	*ret_type = c && c->cmsg_level == SOL_TLS && c->cmsg_type == TLS_GET_RECORD_TYPE
 			    ? *CMSG_DATA(c)
 			    : 0;
-	*ret_is_whole = m.msg_flags & MSG_EOR;
 	return n;
 }
 

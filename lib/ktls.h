@@ -44,11 +44,12 @@ int ktls_get_sequence(int fd, enum ktls_direction d, uint64_t *ret);
 
 /* One record of this type. Never waits: -EAGAIN. */
 int ktls_send(int fd, uint8_t type, const void *data, size_t len);
-/* Data of one or more records, or (a part of) one record of another type; *ret_type is 0 at the end
- * of TCP. *ret_is_whole is false when the rest of that record is still to be read. Never waits.
- * Besides those of recv(): -EBADMSG, -EMSGSIZE, -EINVAL: not the record that was sealed, too long,
- * of another version; -EKEYEXPIRED: a KeyUpdate was read and ktls_set_key() has not followed. */
-ssize_t ktls_recv(int fd, void *buf, size_t len, uint8_t *ret_type, bool *ret_is_whole);
+/* Data of one or more records, or one record of another type; *ret_type is 0 at the end of TCP.
+ * `len` is above 16384: what does not fit of another type could not be told from the next record.
+ * Never waits. Besides those of recv(): -EBADMSG, -EMSGSIZE, -EINVAL: not the record that was
+ * sealed, too long, of another version; -EKEYEXPIRED: a KeyUpdate was read and ktls_set_key() has
+ * not followed. */
+ssize_t ktls_recv(int fd, void *buf, size_t len, uint8_t *ret_type);
 
 /* What this kernel can, told from process to process as it is. */
 struct ktls_support {

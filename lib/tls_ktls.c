@@ -175,37 +175,23 @@ static enum tls_want set_read_failure(struct tls *t, int error)
 	return TLS_FAILED;
 }
 
-/* A record that is no data; `n` bytes of it are in `buf`. */
-static enum tls_want on_message(struct tls *t, uint8_t type, const void *buf, size_t n,
-				bool is_whole)
+/* A record that is no data. */
+static enum tls_want on_message(struct tls *t, uint8_t type, const void *buf, size_t n)
 {
 	const struct tls_record *r = t->record;
-	enum tls_want want;
+	enum tls_want want = tls_on_content(t, type, buf, n);
 
-	if (buf != tls_incoming)
-		memcpy(tls_incoming, buf, n < sizeof(tls_incoming) ? n : sizeof(tls_incoming));
-	while (!is_whole) {
-		uint8_t again = 0;
-		ssize_t more = ktls_recv(t->fd, tls_incoming + n, sizeof(tls_incoming) - n, &again,
-					 &is_whole);
-
-		if (more <= 0 || again != type)
-			return set_read_failure(t, more < 0 ? -more : EPROTO);
-		n += more;
-	}
-	want = tls_on_content(t, type, tls_incoming, n);
 	if (want == TLS_WANT_READ && r->message_len && r->message[0] == SSL3_MT_KEY_UPDATE &&
 	    go_on_with_key_in(t) < 0)
 		return tls_refuse(t, SSL_AD_UNEXPECTED_MESSAGE, "a KeyUpdate in pieces");
 	return want;
 }
 
-enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
+static enum tls_want receive(struct tls *t, void *buf, size_t len, size_t *ret_n)
 {
 	struct tls_record *r = t->record;
-	bool is_whole = true;
 	uint8_t type = 0;
-	ssize_t n = ktls_recv(t->fd, buf, len, &type, &is_whole);
+	ssize_t n = ktls_recv(t->fd, buf, len, &type);
 	enum tls_want want;
 
 	r->kernel->may_be_silent = type == SSL3_RT_APPLICATION_DATA && n < (ssize_t)len;
@@ -216,7 +202,7 @@ enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	if (!type)
 		return tls_set_closed(t);
 	if (type != SSL3_RT_APPLICATION_DATA)
-		return on_message(t, type, buf, n, is_whole);
+		return on_message(t, type, buf, n);
 	want = tls_on_content(t, type, buf, n);
 	if (want != TLS_DONE)
 		return want;
@@ -224,12 +210,31 @@ enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	return n ? TLS_DONE : TLS_WANT_READ;
 }
 
+/* Where a record that is no data ends, the kernel does not tell reliably: there is always room for
+ * a whole one. */
+enum tls_want tls_ktls_read(struct tls *t, void *buf, size_t len, size_t *ret_n)
+{
+	enum tls_want want;
+	size_t n = 0;
+
+	if (len > TLS_PLAIN_MAX)
+		return receive(t, buf, len, ret_n);
+	want = receive(t, tls_incoming, sizeof(tls_incoming), &n);
+	if (want != TLS_DONE)
+		return want;
+	*ret_n = n < len ? n : len;
+	memcpy(buf, tls_incoming, *ret_n);
+	return tls_hold(&t->record->plain, tls_incoming + *ret_n, n - *ret_n) < 0
+		       ? tls_out_of_memory(t)
+		       : TLS_DONE;
+}
+
 enum tls_want tls_ktls_peek(struct tls *t)
 {
 	size_t n = 0;
 	enum tls_want want = tls_record_read(t, tls_incoming, sizeof(tls_incoming), &n);
 
-	if (want == TLS_DONE && n && tls_hold(&t->record->plain, tls_incoming, n) < 0)
+	if (want == TLS_DONE && tls_hold(&t->record->plain, tls_incoming, n) < 0)
 		return tls_out_of_memory(t);
 	return want;
 }

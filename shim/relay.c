@@ -502,6 +502,19 @@ static void leave(struct relay *r)
 		destroy(r);
 }
 
+/* The kernel announces half a record as something to read once our own half is closed: whoever is
+ * woken for nothing looks again a little later, and does not spin. */
+static void slow_down(struct relay *r, struct direction *d)
+{
+	const struct transport *from = r->ends[d->from].transport;
+
+	if (d->want_in != IO_READ || d->again || d->has_ended || !from->ops->can_splice ||
+	    !from->ops->can_splice(from, true))
+		return;
+	d->is_gathering = true;
+	d->want_in = 0;
+}
+
 static void on_io(void *arg, unsigned events)
 {
 	struct end *e = arg;
@@ -516,8 +529,13 @@ static void on_io(void *arg, unsigned events)
 	for (int i = 0; i < 2 && !r->is_over && !r->is_paused; i++) {
 		struct direction *d = &r->directions[i];
 
-		if (events & (i == (int)side ? d->want_in : d->want_out))
-			pump(r, d);
+		uint64_t before = d->read;
+
+		if (!(events & (i == (int)side ? d->want_in : d->want_out)))
+			continue;
+		pump(r, d);
+		if (i == (int)side && !r->is_over && d->read == before)
+			slow_down(r, d);
 	}
 	leave(r);
 }

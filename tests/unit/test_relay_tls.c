@@ -223,6 +223,24 @@ static void test_daemon_closes(void **state)
 	rig_close(&rig);
 }
 
+/* Half a record of the neighbor's after the daemon's end: nobody spins. */
+static void test_half_a_record_after_the_end(void **state)
+{
+	static const uint8_t half[] = {0x17, 3, 3, 0, 64, 1, 2, 3, 4};
+	struct rig rig;
+	struct tls *neighbor = rig_open_tls(&rig, 0, "");
+
+	(void)state;
+	assert_int_equal(shutdown(rig.daemon, SHUT_WR), 0);
+	WAIT_FOR(hears_end(neighbor) == TLS_EOF);
+	send_all(rig.neighbor, half, sizeof(half));
+	run_for(20);
+	run_for(100);
+	assert_true(turns < 400);
+	tls_free(neighbor);
+	rig_close(&rig);
+}
+
 static void test_neighbor_closes(void **state)
 {
 	struct rig rig;
@@ -336,7 +354,7 @@ int main(void)
 		TEST(test_transfer),	    TEST(test_daemon_closes),
 		TEST(test_neighbor_closes), TEST(test_truncated),
 		TEST(test_broken_record),   TEST(test_notification_then_reset),
-		TEST(test_close),
+		TEST(test_close),	    TEST(test_half_a_record_after_the_end),
 	};
 
 	int failed;
