@@ -193,6 +193,22 @@ static struct table *new_table(const struct ctl *c)
 	return t;
 }
 
+/* Sessions that a restart left where they were. */
+static void print_draining(const struct jv_cursor *at)
+{
+	const struct jv *draining = jv_get(at->value, "draining");
+
+	for (size_t i = 0; i < jv_size(draining); i++) {
+		int64_t sessions = jv_get_int(jv_at(draining, i), "sessions", 0);
+
+		text_print_as(TEXT_WAIT,
+			      "Worker %s of the botlsd before still has %" PRId64
+			      " session%s that could not move (TLS 1.2).\n",
+			      jv_get_string(jv_at(draining, i), "worker", "?"), sessions,
+			      sessions == 1 ? "" : "s");
+	}
+}
+
 void ctl_print_daemon(const struct ctl *c, const struct jv_cursor *at)
 {
 	struct jv_cursor workers = jv_read_array(at, "workers");
@@ -216,6 +232,7 @@ void ctl_print_daemon(const struct ctl *c, const struct jv_cursor *at)
 				      " time%s; the log of botlsd says why.\n",
 				      jv_read_int(&w, "id", 0), restarts, restarts == 1 ? "" : "s");
 	}
+	print_draining(at);
 }
 
 void ctl_print_counts(const struct jv_cursor *neighbors)

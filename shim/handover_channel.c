@@ -90,7 +90,7 @@ static int send_packet(struct channel *c, struct queued *q)
 		.type = {q->type >> 24, q->type >> 16, q->type >> 8, q->type},
 		.flags = (q->has_begun ? 0 : IS_FIRST) | (is_last ? IS_LAST : 0),
 	};
-	const struct iovec parts[2] = {{&p, sizeof(p)}, {q->body.data + q->sent, n}};
+	const struct iovec parts[2] = {{&p, sizeof(p)}, {n ? q->body.data + q->sent : NULL, n}};
 	ssize_t r = sock_send_fds(c->fd, parts, n ? 2 : 1, q->fds, is_last ? q->n_fds : 0);
 
 	if (r < 0)

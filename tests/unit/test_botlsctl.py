@@ -185,6 +185,12 @@ def test_show_restarts(ctl):
     assert "Worker 0 had to be restarted 2 times" in ctl("show", answer=answer).stdout
 
 
+def test_show_draining(ctl):
+    answer = show(UP)
+    answer["draining"] = [{"worker": "0-4711", "sessions": 2}]
+    assert "Worker 0-4711 of the botlsd before still has 2 sessions that could not move" in ctl("show", answer=answer).stdout
+
+
 def test_wide_terminals_get_more(ctl):
     out = ctl("show", width=140, answer=show(UP, HELD)).stdout
     assert out.splitlines()[3:6] == [
