@@ -97,6 +97,29 @@ def test_under_load(stage, listener, workers):
     scene.assert_private()
 
 
+@pytest.mark.parametrize("changed", [False, True], ids=["plain", "key-updates"])
+def test_records_in_the_kernel(stage, listener, changed):
+    """Keys and sequence numbers stay with the socket; a KeyUpdate later finds the secrets where they went."""
+    options = {"ktls": "on", **({"key-update-records": 16} if changed else {})}
+    scene, a, b = stage("v4", "v6", options=options)
+    ends = [listener(side) for side in scene.sides]
+    streams = [Stream(scene, side, ends[1 - i], family, RATE) for family in ("v4", "v6") for i, side in enumerate(scene.sides)]
+    wait_flow(streams)
+    tls = scene.shim_a.sessions(scene.address_b)[0]["tls"]
+    if tls["records"] != "kernel":
+        pytest.skip(f"records are not in the kernel: {tls.get('records_why')}")
+    for supervisor in (a, b, a):
+        assert "4 sessions were taken over" in supervisor.restart()
+        wait_flow(streams)
+    for shim, peer in streams[0].shims:
+        for session in shim.sessions(peer):
+            assert session["tls"]["records"] == "kernel"
+            assert not changed or session["tls"]["key_updates_sent"] > 3
+    for stream in streams:
+        stream.finish()
+    a.assert_nothing_left()
+
+
 def test_another_version(stage, listener):
     """An upgrade, and back."""
     scene, a, _ = stage()

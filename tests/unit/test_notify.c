@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "notify.h"
+#include "sock.h"
 #include "util.h"
 
 #include <errno.h>
@@ -140,13 +141,39 @@ static void test_watchdog(void **state)
 	assert_int_equal(watchdog("99999999999999999999999", NULL), 0);
 }
 
+/* What is kept arrives as the same file, under its name. */
+static void test_store(void **state)
+{
+	_cleanup_close_ int manager = open_manager("@botls-test-store");
+	int pair[2], fds[2];
+	char text[128] = "", c;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(notify_store("worker-3-77", pair[0]), 1);
+	close(pair[0]);
+	assert_true(sock_receive_fds(manager, text, sizeof(text) - 1, fds, 2, &n) > 0);
+	assert_string_equal(text, "FDSTORE=1\nFDNAME=worker-3-77");
+	assert_int_equal(n, 1);
+	assert_int_equal(write(fds[0], "x", 1), 1);
+	assert_int_equal(read(pair[1], &c, 1), 1);
+	assert_int_equal(notify_unstore("worker-3-77"), 0);
+	assert_string_equal(receive(manager), "FDSTOREREMOVE=1\nFDNAME=worker-3-77");
+	close(fds[0]);
+	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(notify_store("worker-3-77", pair[1]), 0);
+	setenv("NOTIFY_SOCKET", "@botls-nobody-is-there", 1);
+	assert_int_equal(notify_store("worker-3-77", pair[1]), -ECONNREFUSED);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_path),
-		cmocka_unit_test(test_abstract),
-		cmocka_unit_test(test_no_manager),
-		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_path),	   cmocka_unit_test(test_abstract),
+		cmocka_unit_test(test_no_manager), cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
