@@ -299,6 +299,15 @@ static bool is_acked(struct capability *c, struct position *p, size_t unacked)
 	return p->is_written && c->acked >= p->target;
 }
 
+/* Records that the kernel made (ktls) and TCP has not taken: what is given to TCP in repair fails.
+ */
+static bool has_unsent(const struct session *s)
+{
+	const struct transport *outer = relay_transport(s->relay, RELAY_OUTER);
+
+	return outer->ops->has_unsent && outer->ops->has_unsent(outer);
+}
+
 static bool is_time(struct capability *c, size_t unacked, uint64_t now)
 {
 	const uint64_t *in = c->session->in.messages, *out = c->session->out.messages;
@@ -307,9 +316,9 @@ static bool is_time(struct capability *c, size_t unacked, uint64_t now)
 	if (!c->ready_ms && in[BGP_KEEPALIVE] && out[BGP_KEEPALIVE] &&
 	    is_acked(c, &c->answer, unacked))
 		c->ready_ms = now;
-	if (c->ready_ms)
-		return now >= c->ready_ms + GRACE_MS;
-	return has_arrived && unacked && now >= c->progress_ms + SILENCE_MS;
+	if (has_arrived && unacked && now >= c->progress_ms + SILENCE_MS)
+		return true; /* and TCP takes nothing before the neighbor is heard again */
+	return c->ready_ms && now >= c->ready_ms + GRACE_MS && !has_unsent(c->session);
 }
 
 /* With TCP-AO, until it is known to work. Where nothing comes at all it is not for us to say that

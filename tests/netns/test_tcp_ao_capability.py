@@ -202,9 +202,10 @@ def wait_whole(scene):
 
 
 @needs_ao
-def test_under_load(lab, pki):
+@pytest.mark.parametrize("options", [{}, {"ktls": "on"}], ids=["user space", "ktls"])
+def test_under_load(lab, pki, options):
     """A table each way while it happens: every route arrives, the session is the first one."""
-    scene = with_keylog(lab, pki, options=CAPABILITY)
+    scene = with_keylog(lab, pki, options={**CAPABILITY, **options})
     set_tables(scene, len(TABLE) // 2)
     scene.daemons()
     wait_on(scene)
