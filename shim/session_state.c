@@ -289,6 +289,9 @@ static int import(struct session *s, struct fields_in *f, int *inner_fd, int *ou
 		r = session_capability_import(s, f);
 	if (r == 0)
 		r = import_ao(s, f);
+	/* As in session_start_relay(): they are for its beginning. */
+	timer_free(TAKE(s->deadline));
+	timer_free(TAKE(s->retry));
 	return r < 0 ? r : fields_error(f, NULL);
 }
 
