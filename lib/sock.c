@@ -222,7 +222,12 @@ int sock_get_connection(int fd, struct sock_connection *ret)
 	return 0;
 }
 
-int sock_bound(const struct addr *at, uint16_t port, int *ret_fd)
+int sock_set_shared(int fd)
+{
+	return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static int make_bound(const struct addr *at, uint16_t port, bool is_shared, int *ret_fd)
 {
 	struct sockaddr_storage ss;
 	int len = addr_to_sockaddr(at, port, &ss);
@@ -238,12 +243,24 @@ int sock_bound(const struct addr *at, uint16_t port, int *ret_fd)
 		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r == 0)
 		r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && is_shared)
+		r = sock_set_shared(fd);
 	if (r < 0)
 		return r;
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return -errno;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int sock_bound(const struct addr *at, uint16_t port, int *ret_fd)
+{
+	return make_bound(at, port, false, ret_fd);
+}
+
+int sock_bound_beside(const struct addr *at, uint16_t port, int *ret_fd)
+{
+	return make_bound(at, port, true, ret_fd);
 }
 
 int sock_listener(const struct addr *at, uint16_t port, int backlog, int *ret_fd)

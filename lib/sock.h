@@ -65,6 +65,10 @@ int sock_get_connection(int fd, struct sock_connection *ret);
  * SO_REUSEADDR, IPv6 without IPv4. The second one also listens. *ret_fd is the caller's. */
 int sock_bound(const struct addr *at, uint16_t port, int *ret_fd);
 int sock_listener(const struct addr *at, uint16_t port, int backlog, int *ret_fd);
+/* Others may be bound where this one is, if they say so as well: SO_REUSEPORT. */
+int sock_set_shared(int fd);
+/* As sock_bound(), beside those that share the place. */
+int sock_bound_beside(const struct addr *at, uint16_t port, int *ret_fd);
 
 /* Descriptors that go with one message over a Unix socket (SCM_RIGHTS). */
 #define SOCK_FDS_MAX 4

@@ -6,6 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct addr ao_listener_peer(const struct neighbor_config *n)
+{
+	return n->ao.mode == AO_EXPORTER ? (struct addr){.family = n->address.family} : n->address;
+}
+
 struct keychain ao_chain(const struct neighbor_config *n)
 {
 	if (n->ao.chain)
@@ -99,7 +104,8 @@ int ao_check(int fd, const struct neighbor_config *n, struct errtext *e)
 	if (!ao_is_wanted(n))
 		return 0;
 	r = tcp_ao_get_status(fd, &status);
-	if (r == -ENOPROTOOPT && n->ao.policy == AO_PREFERRED)
+	if ((r == -ENOPROTOOPT && n->ao.policy == AO_PREFERRED) ||
+	    (r == -ENOENT && ao_is_opportunistic(n)))
 		return 0;
 	if (r == -ENOPROTOOPT)
 		return errtext_set(e, r, "%s", ao_refusal(n, false));

@@ -40,6 +40,15 @@ static inline bool ao_is_static(const struct neighbor_config *n)
 	return ao_is_wanted(n) && n->ao.mode == AO_STATIC;
 }
 
+/* Its connections carry TCP-AO when it has that, and none when it has not. */
+static inline bool ao_is_opportunistic(const struct neighbor_config *n)
+{
+	return ao_is_wanted(n) && n->ao.mode == AO_EXPORTER && n->ao.policy == AO_PREFERRED;
+}
+
+/* Whom a listener has the neighbor's keys for: the default one is everybody's. */
+struct addr ao_listener_peer(const struct neighbor_config *n);
+
 /* The neighbor's keys; borrowed from `n`. A single one is a chain without a name; with
  * exporter it is that with which a connection begins. */
 struct keychain ao_chain(const struct neighbor_config *n);

@@ -47,7 +47,7 @@ struct identity_config {
  * which a connection begins whose keys follow from TLS (ao_chain() in ao.h). */
 struct ao_config {
 	enum ao_mode mode;
-	enum ao_policy policy;	      /* what a kernel without TCP-AO means */
+	enum ao_policy policy;	      /* what the lack of TCP-AO means: here, with exporter there */
 	char *chain_name;	      /* NULL: no chain */
 	const struct keychain *chain; /* of struct config */
 	struct keychain_key own;      /* its secret is NULL with a chain; with exporter it covers no

@@ -130,7 +130,7 @@ static const struct conf_option options[] = {
 	{"tcp-ao", CONF_ENUM, BOTH(ao.mode), NAMES(ao_mode_names), .effect = EFFECT_RESET,
 	 .initial = "off", .help = "whether connections to the neighbor carry TCP-AO"},
 	{"tcp-ao-policy", CONF_ENUM, BOTH(ao.policy), NAMES(ao_policy_names), .initial = "required",
-	 .help = "what a kernel without TCP-AO means for the neighbor"},
+	 .help = "whether connections to the neighbor may go without TCP-AO"},
 	{"tcp-ao-chain", CONF_NAME, BOTH(ao.chain_name), LENGTH(CONF_NAME_MAX),
 	 .help = "chain of TCP-AO keys towards the neighbor"},
 	{"tcp-ao-key", CONF_SECRET, NEIGHBOR(ao.own.secret), LENGTH(TCP_AO_SECRET_MAX),

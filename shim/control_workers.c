@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control_internal.h"
 
+#include "ao.h"
 #include "log.h"
 #include "messages.h"
 #include "secret.h"
@@ -117,6 +118,8 @@ static const struct neighbor_config *wanted_neighbor(struct control *c, const st
 		return NULL;
 	if (n->mode == MODE_TCP_AO && m->type == MSG_WANT_OUTER)
 		return want->clear ? n : NULL;
+	if (want->without_ao && !ao_is_opportunistic(n))
+		return NULL;
 	if (want->clear && !c->now.peers[n - c->now.config->neighbors].allow_clear)
 		return NULL;
 	return n;

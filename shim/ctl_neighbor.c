@@ -68,8 +68,10 @@ static void print_ao(const struct ctl *c, const struct jv_cursor *neighbor)
 	if (chain)
 		ctl_field(c, 2, "TCP-AO", "chain %s", chain);
 	if (strcmp(jv_read_string(&ao, "mode", ""), "exporter") == 0)
-		ctl_field(c, 2, "TCP-AO", "%s, keys derived from TLS, %s",
-			  jv_read_string(&ao, "algorithm", "?"), covered);
+		ctl_field(c, 2, "TCP-AO", "%s, keys derived from TLS, %s%s",
+			  jv_read_string(&ao, "algorithm", "?"), covered,
+			  strcmp(jv_read_string(&ao, "policy", ""), "preferred") == 0 ? "; or none"
+										      : "");
 	else if (jv_get(ao.value, "send_id"))
 		ctl_field(c, 2, chain ? "" : "TCP-AO",
 			  "%s, SendID %" PRId64 ", RecvID %" PRId64 ", %s",

@@ -68,14 +68,19 @@ static void print_capability(const struct ctl *c, const struct jv_cursor *sessio
 static void print_ao(const struct ctl *c, const struct jv_cursor *session)
 {
 	struct jv_cursor ao = jv_read_object(session, "tcp_ao");
+	const char *lack = jv_read_string(session, "tcp_ao_lack", NULL);
 	int64_t generation = jv_read_int(&ao, "generation", 0);
 
-	if (!ao.value)
+	if (!ao.value && !lack)
 		return;
 	text_print("  TCP-AO\n");
+	if (lack)
+		ctl_field_as(c, TEXT_WAIT, 4, ao.value ? "NOT PROTECTED" : "NONE", "%s", lack);
+	if (!ao.value)
+		return;
 	ctl_field(c, 4, "Key in use", "SendID %" PRId64 ", RecvID %" PRId64 "%s",
 		  jv_read_int(&ao, "send_id", 0), jv_read_int(&ao, "recv_id", 0),
-		  !generation				? ""
+		  !jv_get(ao.value, "derived")		? ""
 		  : jv_read_bool(&ao, "derived", false) ? ", derived from TLS"
 							: " (the default key, which is no secret)");
 	ctl_field_string(c, &ao, "send_key", 4, "Sent with");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dial.h"
+#include "dial_internal.h"
 
 #include "ao.h"
 #include "botls/botls.h"
@@ -7,7 +7,6 @@
 
 #include <errno.h>
 
-#define LISTEN_BACKLOG 4096
 /* Enough for the bandwidth-delay product of an intercontinental path at the rate BGP is digested;
  * what is written but not yet sent stays small, so that a stuck neighbor is felt by our daemon
  * soon. */
@@ -43,7 +42,7 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 	r = set_options(fd, n, &want->peer);
 	if (r < 0)
 		return errtext_set(e, r, "cannot set the TCP options: %s", strerror(-r));
-	r = ao_set_keys(fd, n, &want->peer, now, e);
+	r = want->without_ao ? 0 : ao_set_keys(fd, n, &want->peer, now, e);
 	if (r < 0)
 		return r;
 	len = addr_to_sockaddr(&want->peer, port, &ss);
@@ -60,6 +59,41 @@ int dial_outer(struct steering *s, const struct neighbor_config *n, const struct
 	return 0;
 }
 
+int dial_prepare_listener(int fd)
+{
+	int r = sock_set_nodelay(fd);
+
+	if (r == 0)
+		r = sock_set_ttl(fd, 255);
+	if (r == 0)
+		r = sock_set_notsent_lowat(fd, NOTSENT_LOWAT);
+	return r;
+}
+
+int dial_add_listener(struct tls_listeners *l, int fd, sa_family_t family, unsigned kind)
+{
+	if (l->n == ARRAY_SIZE(l->fds)) {
+		close(fd);
+		return -ENOSPC;
+	}
+	l->fds[l->n] = fd;
+	l->what[l->n++] = (struct tls_listener){family, kind};
+	return 0;
+}
+
+/* It gets the port for itself before it shares it: another botlsd must not come in between. */
+static int open_listener(const struct addr *any, uint16_t port, struct tls_listeners *l)
+{
+	_cleanup_close_ int fd = -1;
+	int r = sock_bound(any, port, &fd);
+
+	if (r < 0 || (r = sock_set_shared(fd)) < 0 || (r = dial_prepare_listener(fd)) < 0)
+		return r;
+	if (listen(fd, LISTEN_BACKLOG) < 0)
+		return -errno;
+	return dial_add_listener(l, TAKE_FD(fd), any->family, 0);
+}
+
 int tls_listeners_open(uint16_t port, struct tls_listeners *ret, struct errtext *e)
 {
 	const struct addr any[2] = {{.family = AF_INET, .prefixlen = 32},
@@ -67,18 +101,10 @@ int tls_listeners_open(uint16_t port, struct tls_listeners *ret, struct errtext 
 	struct tls_listeners l = {};
 
 	for (size_t i = 0; i < ARRAY_SIZE(any); i++) {
-		int r = sock_listener(&any[i], port, LISTEN_BACKLOG, &l.fds[l.n]);
+		int r = open_listener(&any[i], port, &l);
 
 		if (r == -EAFNOSUPPORT && i > 0)
 			continue; /* a machine without IPv6 */
-		if (r == 0) {
-			l.n++;
-			r = sock_set_nodelay(l.fds[l.n - 1]);
-		}
-		if (r == 0)
-			r = sock_set_ttl(l.fds[l.n - 1], 255);
-		if (r == 0)
-			r = sock_set_notsent_lowat(l.fds[l.n - 1], NOTSENT_LOWAT);
 		if (r < 0) {
 			tls_listeners_close(&l);
 			return errtext_set(
@@ -97,20 +123,21 @@ void tls_listeners_close(struct tls_listeners *l)
 	for (size_t i = 0; i < l->n; i++)
 		close(l->fds[i]);
 	l->n = 0;
+	ao_select_free(TAKE(l->select));
 }
 
-/* The listener that serves the peer, or -1. */
+int dial_listener(const struct tls_listeners *l, sa_family_t family, unsigned kind)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->what[i].family == family && l->what[i].kind == kind)
+			return l->fds[i];
+	return -1;
+}
+
+/* The listener with the keys that are the peer's own, or -1. */
 static int listener_of(const struct tls_listeners *l, const struct addr *peer)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		int domain = 0;
-		socklen_t len = sizeof(domain);
-
-		if (getsockopt(l->fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-		    domain == peer->family)
-			return l->fds[i];
-	}
-	return -1;
+	return dial_listener(l, peer->family, 0);
 }
 
 static const char *md5_of(const struct neighbor_config *n)
@@ -118,7 +145,7 @@ static const char *md5_of(const struct neighbor_config *n)
 	return n && n->mode != MODE_OFF ? n->tcp_md5 : NULL;
 }
 
-/* A neighbor's TCP-AO keys at a moment; none of a neighbor that is not there. */
+/* A neighbor's own TCP-AO keys at a moment; none of a neighbor that is not there. */
 struct ao_keys {
 	struct keychain chain;
 	uint64_t at;
@@ -128,7 +155,7 @@ static struct ao_keys ao_keys(const struct neighbor_config *n, uint64_t at)
 {
 	struct ao_keys k = {.at = at};
 
-	if (n && ao_is_wanted(n))
+	if (n && ao_is_wanted(n) && !dial_ao_kind(n))
 		k.chain = ao_chain(n);
 	return k;
 }
@@ -167,7 +194,7 @@ static int add_keys(struct tls_listeners *l, const struct neighbor_config *befor
 	struct ao_keys old = ao_keys(before, then), new = ao_keys(now, at);
 	int fd = listener_of(l, &now->address), r = 0;
 
-	if (!md5_of(now) && !ao_is_wanted(now))
+	if (!md5_of(now) && !new.chain.n)
 		return 0;
 	if (fd < 0)
 		return -EAFNOSUPPORT;
@@ -207,15 +234,20 @@ static int switch_keys(struct tls_listeners *l, const struct config *old, uint64
 int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 			   const struct config *new, uint64_t now, struct errtext *e)
 {
-	const struct neighbor_config *failed;
+	const struct neighbor_config *failed, *ignored;
 	const char *why = NULL;
 	int r = switch_keys(l, old, l->keys_at, new, now, &failed);
 
+	if (r == 0)
+		r = dial_ao_open(l, new, &failed);
 	if (r == 0) {
+		dial_ao_close(l, new);
 		l->keys_at = now;
 		return 0;
 	}
-	switch_keys(l, new, now, old, l->keys_at, &(const struct neighbor_config *){NULL});
+	switch_keys(l, new, now, old, l->keys_at, &ignored);
+	dial_ao_open(l, old, &ignored);
+	dial_ao_close(l, old);
 	if (r == -ENOMEM)
 		why = "out of memory (raise sysctl net.core.optmem_max)";
 	else if (r == -ENOENT)
@@ -227,22 +259,23 @@ int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 int tls_listeners_get_ao(const struct tls_listeners *l, const struct neighbor_config *n,
 			 struct tcp_ao_status *ret)
 {
-	struct ao_keys keys = ao_keys(n, l->keys_at);
-	int fd = listener_of(l, &n->address), r;
+	struct keychain chain = ao_is_wanted(n) ? ao_chain(n) : (struct keychain){};
+	int fd = dial_listener(l, n->address.family, dial_ao_kind(n)), r;
+	struct addr peer = ao_listener_peer(n);
 	struct tcp_ao_status status;
 	bool any = false;
 
-	if (!l->has_ao || !keys.chain.n || fd < 0)
+	if (!l->has_ao || !chain.n || fd < 0)
 		return -ENOENT;
 	r = tcp_ao_get_status(fd, &status);
 	if (r < 0)
 		return r;
 	status.good = status.bad = 0;
-	for (size_t i = 0; i < keys.chain.n; i++) {
-		struct tcp_ao_key key = keychain_tcp_key(&keys.chain.keys[i]);
+	for (size_t i = 0; i < chain.n; i++) {
+		struct tcp_ao_key key = keychain_tcp_key(&chain.keys[i]);
 		uint64_t good, bad;
 
-		if (tcp_ao_get_counts(fd, &n->address, &key, &good, &bad) < 0)
+		if (tcp_ao_get_counts(fd, &peer, &key, &good, &bad) < 0)
 			continue;
 		status.good += good;
 		status.bad += bad;

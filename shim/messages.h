@@ -81,8 +81,9 @@ struct message_metrics_worker {
 struct message_want {
 	char neighbor[ADDR_STRLEN]; /* name of the configured neighbor */
 	struct addr own;	    /* our side's address */
-	struct addr peer; /* the other side's; differs from the neighbor's only for prefixes */
-	uint8_t clear;	  /* WANT_OUTER: port 179 in clear text (preferred, after its time) */
+	struct addr peer;   /* the other side's; differs from the neighbor's only for prefixes */
+	uint8_t clear;	    /* WANT_OUTER: port 179 in clear text (preferred, after its time) */
+	uint8_t without_ao; /* WANT_OUTER: tcp-ao-policy = preferred */
 };
 
 struct message_socket {

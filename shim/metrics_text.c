@@ -444,6 +444,15 @@ static void print_row_ao(struct out *o, const struct metrics_snapshot *s, size_t
 		sample(o, row->v[BM_AO_GOOD + k], ROW_LABELS, "result", results[k]);
 }
 
+static void print_row_ao_lacking(struct out *o, const struct metrics_snapshot *s, size_t i)
+{
+	const struct botls_metrics_row *row = &s->rows[i];
+	char id[12];
+
+	if (s->neighbors[row->neighbor].has_ao)
+		sample(o, row->v[BM_AO_LACKING], ROW_LABELS);
+}
+
 static const struct family families[] = {
 	{"botls_build", INFO, NULL, "The version of botlsd.", one, print_build, 0},
 	{"botls_start_time_seconds", GAUGE, "seconds", "When botlsd was started, since the epoch.",
@@ -544,6 +553,10 @@ static const struct family families[] = {
 	{"botls_neighbor_relay_blocked_seconds", GAUGE, "seconds",
 	 "For how long a side has been taking nothing of what waits for it.", each_row,
 	 print_row_blocked, 0},
+	{"botls_neighbor_tcp_ao_lacking", GAUGE, NULL,
+	 "Sessions that are up without TCP-AO, or with its default key only, where that is "
+	 "allowed.",
+	 each_row, print_row_ao_lacking, 0},
 	{"botls_neighbor_tcp_ao_segments", COUNTER, NULL,
 	 "Segments judged by TCP-AO, as of the last scrape that saw their connection.", each_row,
 	 print_row_ao, 0},

@@ -392,6 +392,29 @@ static void on_ended(void *host, struct session *s, const char *why)
 		n->ops->on_empty(n->host, n);
 }
 
+/* Once for each change. */
+static void on_ao(void *host, struct session *s)
+{
+	struct link *l = host;
+	struct neighbor *n = l->neighbor;
+	struct session_info info;
+
+	session_get_info(s, &info);
+	/* Of the kernel it was said at the start. */
+	if (info.ao_lack == n->ao_lack || info.ao_lack == AO_LACK_KERNEL)
+		return;
+	if (info.ao_lack)
+		log_limited(n, LOG_LEVEL_WARNING,
+			    "session %llu (%s): TCP-AO does not protect it (tcp-ao-policy = "
+			    "preferred): %s",
+			    (unsigned long long)info.id, direction_name(info.direction),
+			    ao_lack_text(info.ao_lack));
+	else
+		log_limited(n, LOG_LEVEL_INFO, "session %llu (%s) carries TCP-AO again",
+			    (unsigned long long)info.id, direction_name(info.direction));
+	n->ao_lack = info.ao_lack;
+}
+
 const struct session_host_ops neighbor_session_ops = {
 	.want_outer = want_outer,
 	.want_inner = want_inner,
@@ -404,6 +427,7 @@ const struct session_host_ops neighbor_session_ops = {
 	.on_failure = on_failure,
 	.want_ao = want_ao,
 	.on_no_ao = on_no_ao,
+	.on_ao = on_ao,
 	.on_ended = on_ended,
 };
 
@@ -467,6 +491,7 @@ static void begin(struct neighbor *n, struct session_params *p, int fd,
 	p->config = n->config;
 	p->ctx = n->ctx;
 	p->captures = &n->captures;
+	p->ao_habit = tcp_ao_probe(fd) == 0 ? &n->ao_habit : NULL;
 	r = direction == SESSION_OUT ? session_new_out(p, fd, &l->session)
 				     : session_new_in(p, fd, &l->session);
 	if (r < 0) {
@@ -571,6 +596,7 @@ unsigned neighbor_reset(struct neighbor *n, const char *why)
 {
 	unsigned count = n->n_links;
 
+	n->ao_habit = (struct ao_habit){};
 	/* session_close() may end it at once and take its link out of the list. */
 	for (struct link *l = n->links, *next; l; l = next) {
 		next = l->next;

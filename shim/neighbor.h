@@ -81,7 +81,9 @@ void neighbor_take(struct neighbor *n, struct session *s);
 /* `reset`: both sides get RST; else the connections stay for whoever has them too. */
 void neighbor_discard(struct session *s, bool reset);
 
-/* Ends its sessions (botlsctl reset). Returns how many. */
+/* Ends its sessions (botlsctl reset), and the next one is tried with TCP-AO first. Returns how
+ * many.
+ */
 unsigned neighbor_reset(struct neighbor *n, const char *why);
 /* Calls show_ao for each connection. */
 void neighbor_show_ao(struct neighbor *n);

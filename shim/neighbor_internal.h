@@ -51,6 +51,8 @@ struct neighbor {
 	struct bgp_notification last_notification;
 	int64_t last_notification_time;
 	bool last_notification_in;
+	struct ao_habit ao_habit;
+	enum ao_lack ao_lack; /* that was logged last */
 	struct log_limit log_limit;
 	uint64_t no_ao_until_ms; /* tcp-ao = capability did not work */
 };

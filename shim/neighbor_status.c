@@ -104,7 +104,7 @@ static struct jv *ao_json(const struct session_info *i, const struct neighbor_co
 	int r = jv_set_uint(o, "send_id", ao->send_id);
 
 	r |= jv_set_uint(o, "recv_id", ao->recv_id);
-	if (i->ao_generation) {
+	if (config->ao.mode == AO_EXPORTER) {
 		r |= jv_set_bool(o, "derived", i->has_derived_ao);
 		r |= jv_set_uint(o, "generation", i->ao_generation);
 	}
@@ -252,6 +252,8 @@ static struct jv *session_json(const struct neighbor *n, struct session *s, unsi
 	r |= set_legs(o, s);
 	if (i.has_tls)
 		r |= jv_set(o, "tls", tls_json(&i.tls));
+	if (i.ao_lack)
+		r |= jv_set_string(o, "tcp_ao_lack", ao_lack_text(i.ao_lack));
 	if (i.has_ao && n->config)
 		r |= jv_set(o, "tcp_ao", ao_json(&i, n->config));
 	if (i.capability.state != CAPABILITY_NONE)

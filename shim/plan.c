@@ -58,6 +58,8 @@ static void compare_ao(struct plan_item *item, uint64_t now)
 
 	if (!ao_is_wanted(item->before) || !ao_is_wanted(item->after))
 		return;
+	/* They may have gone without until now. */
+	item->resets |= ao_is_opportunistic(item->before) && !ao_is_opportunistic(item->after);
 	if (before.name && after.name && !strcmp(before.name, after.name) &&
 	    !keychain_equal(&before, &after)) {
 		item->action = PLAN_CHANGE;

@@ -54,7 +54,7 @@ static void drop_outer(struct session *s, bool reset)
 {
 	drop_request(s);
 	timer_stop(s->deadline);
-	s->is_confirming = false;
+	s->is_confirming = s->is_connected = false;
 	ao_exporter_free(TAKE(s->ao));
 	tls_free(TAKE(s->tls));
 	drop_side(&s->outer_io, &s->outer_fd, reset);
@@ -155,6 +155,39 @@ static void failed(struct session *s, enum tls_reason reason, const char *text)
 	next_attempt(s, copy);
 }
 
+static uint64_t timeout_ms(const struct session *s)
+{
+	return s->config->handshake_timeout * 1000ULL;
+}
+
+static bool may_go_without_ao(const struct session *s)
+{
+	return s->ao_habit && ao_is_opportunistic(s->config);
+}
+
+static void dial(struct session *s)
+{
+	bool is_first = may_go_without_ao(s) && !s->has_tried_other;
+
+	session_set_state(s, SESSION_CONNECTING);
+	s->request = s->ops->want_outer(s->host, s, s->is_clear);
+	if (!s->request ||
+	    timer_set_ms(s->deadline, is_first ? ao_patience_ms(timeout_ms(s)) : timeout_ms(s)) < 0)
+		session_end(s, "out of memory");
+}
+
+/* Silence may be the answer to TCP-AO, or to its absence. False: both were tried. */
+static bool try_other(struct session *s)
+{
+	if (!may_go_without_ao(s) || s->has_tried_other)
+		return false;
+	drop_outer(s, true);
+	s->is_without_ao = !s->is_without_ao;
+	s->has_tried_other = true;
+	dial(s);
+	return true;
+}
+
 static void attempt(struct session *s)
 {
 	if (!s->ops->may_handshake(s->host)) {
@@ -162,10 +195,10 @@ static void attempt(struct session *s)
 		return;
 	}
 	s->has_tried = true;
-	session_set_state(s, SESSION_CONNECTING);
-	s->request = s->ops->want_outer(s->host, s, s->is_clear);
-	if (!s->request || timer_set_ms(s->deadline, s->config->handshake_timeout * 1000ULL) < 0)
-		session_end(s, "out of memory");
+	s->has_tried_other = false;
+	s->is_without_ao =
+		may_go_without_ao(s) && ao_habit_begins_without(s->ao_habit, loop_now_ms());
+	dial(s);
 }
 
 static void want_inner(struct session *s);
@@ -198,14 +231,46 @@ static void want_inner(struct session *s)
 		session_end(s, "out of memory");
 }
 
+static void set_lack(struct session *s, enum ao_lack lack)
+{
+	s->ao_lack = lack;
+	s->ops->on_ao(s->host, s);
+}
+
 void session_ao_failed(void *arg, const char *text)
 {
 	struct session *s = arg;
 	char copy[160];
 
+	/* Without any TCP-AO it might go on, too. */
+	if (s->config && ao_is_opportunistic(s->config) && !ao_exporter_is_derived(s->ao)) {
+		set_lack(s, AO_LACK_NOT_TAKEN);
+		return;
+	}
 	snprintf(copy, sizeof(copy), "%s", text);
 	s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, copy);
 	session_close(s, copy);
+}
+
+/* How it begins says nothing of TLS yet. */
+static enum ao_lack lack_of(const struct session *s)
+{
+	struct tcp_ao_status status;
+
+	switch (tcp_ao_get_status(s->outer_fd, &status)) {
+	case 0: return AO_LACK_NONE;
+	case -ENOPROTOOPT: return AO_LACK_KERNEL;
+	}
+	return s->direction == SESSION_OUT ? AO_LACK_NO_ANSWER : AO_LACK_NOT_OFFERED;
+}
+
+/* The neighbor is who it is: what it can do is remembered. */
+static void note_ao(struct session *s)
+{
+	bool is_without = s->ao_lack == AO_LACK_NO_ANSWER;
+
+	if (may_go_without_ao(s) && s->ao_lack != AO_LACK_NOT_OFFERED)
+		ao_habit_worked(s->ao_habit, is_without, loop_now_ms());
 }
 
 void session_ao_params(struct session *s, struct ao_exporter_params *ret)
@@ -216,7 +281,7 @@ void session_ao_params(struct session *s, struct ao_exporter_params *ret)
 		.loop = s->loop,
 		.fd = session_outer_fd(s),
 		.peer = s->peer,
-		.default_peer = s->direction == SESSION_IN ? s->config->address : s->peer,
+		.default_peer = s->direction == SESSION_IN ? ao_listener_peer(s->config) : s->peer,
 		.algorithm = ao->own.algorithm,
 		.covers_options = ao->own.covers_options,
 		.rekey_ms = ao->rekey * 1000ULL,
@@ -231,21 +296,30 @@ void session_ao_params(struct session *s, struct ao_exporter_params *ret)
 static bool derive_ao(struct session *s)
 {
 	const struct ao_config *ao = &s->config->ao;
+	bool is_preferred = ao_is_opportunistic(s->config);
+	enum ao_lack lack = is_preferred ? lack_of(s) : AO_LACK_NONE;
 	struct ao_exporter_params params;
 	uint8_t secret[AO_DERIVED_LEN];
 	char text[128];
 	int r;
 
-	if (ao->mode != AO_EXPORTER ||
-	    (ao->policy == AO_PREFERRED && tcp_ao_probe(s->outer_fd) == -ENOPROTOOPT))
+	if (ao->mode != AO_EXPORTER)
 		return true;
 	session_ao_params(s, &params);
-	r = ao_exporter_derive(s->tls, ao->own.algorithm, ao->own.covers_options, secret);
-	if (r == 0)
+	r = lack ? 0
+		 : ao_exporter_derive(s->tls, ao->own.algorithm, ao->own.covers_options, secret);
+	if (r == -EPROTONOSUPPORT && is_preferred) {
+		lack = AO_LACK_TLS;
+		r = 0;
+	} else if (r == 0 && !lack) {
 		r = ao_exporter_new(&params, secret, &s->ao);
+	}
 	explicit_bzero(secret, sizeof(secret));
-	if (r == 0)
+	if (r == 0) {
+		if (is_preferred)
+			set_lack(s, lack);
 		return true;
+	}
 	snprintf(text, sizeof(text), "tcp-ao = exporter: %s",
 		 r == -EPROTONOSUPPORT ? "it needs TLS 1.3, which the neighbor does not speak"
 				       : strerror(-r));
@@ -257,6 +331,7 @@ static void verified(struct session *s)
 {
 	if (!derive_ao(s))
 		return;
+	note_ao(s);
 	if (s->direction == SESSION_IN)
 		want_inner(s);
 	else
@@ -341,6 +416,8 @@ static void on_deadline(void *arg)
 		session_end(s, "the daemon did not accept the connection in time");
 		return;
 	}
+	if (is_connecting && !s->is_connected && try_other(s))
+		return;
 	/* A key that does not fit is answered with silence. */
 	snprintf(text, sizeof(text), "%s not finished within %u s%s",
 		 is_connecting ? "TCP connection" : "TLS handshake", s->config->handshake_timeout,
@@ -367,6 +444,12 @@ static void on_outer(void *arg, unsigned events)
 		}
 		if (!(events & IO_WRITE))
 			return;
+		if (!s->is_connected && may_go_without_ao(s) &&
+		    timer_set_ms(s->deadline, timeout_ms(s)) < 0) {
+			session_end(s, "out of memory");
+			return;
+		}
+		s->is_connected = true;
 		if (s->is_clear)
 			session_start_relay(s);
 		else if (loop_may_take_long(s->loop))
@@ -470,6 +553,7 @@ struct session *session_make(const struct session_params *p, enum session_direct
 		.own_port = p->own_port,
 		.peer_port = p->peer_port,
 		.captures = p->captures,
+		.ao_habit = p->ao_habit,
 		.ended_first = RELAY_US,
 		.inner_fd = -1,
 		.outer_fd = -1,
@@ -594,6 +678,8 @@ void session_get_info(struct session *s, struct session_info *ret)
 		.peer_port = s->peer_port,
 		.in = &s->in,
 		.out = &s->out,
+		.dials_without_ao = s->is_without_ao,
+		.ao_lack = s->ao_lack,
 	};
 	outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
 	ret->has_ao = s->config && ao_may_be(s->config) && fd >= 0 &&

@@ -16,6 +16,7 @@
 #define BOTLS_SESSION_H
 
 #include "addr.h"
+#include "ao_try.h"
 #include "bgp.h"
 #include "capture.h"
 #include "config.h"
@@ -67,6 +68,8 @@ struct session_host_ops {
 	/* The neighbor announced TCP-AO, or was told that we do, and it did not work: the next
 	 * sessions are to do without. */
 	void (*on_no_ao)(void *host, struct session *s, const char *text);
+	/* The neighbor is verified, or did not take a key in time: session_info.ao_lack. */
+	void (*on_ao)(void *host, struct session *s);
 	/* Last call; the session is freed after it. `why` says which side ended it and how. */
 	void (*on_ended)(void *host, struct session *s, const char *why);
 };
@@ -82,6 +85,7 @@ struct session_params {
 	struct addr own, peer;
 	uint16_t own_port, peer_port;	 /* of the connection that began the session */
 	struct capture *const *captures; /* where the neighbor keeps them; borrowed */
+	struct ao_habit *ao_habit;	 /* the same; NULL: this kernel has no TCP-AO */
 };
 
 /* Both take `fd` over, also when they fail (-ENOMEM). */
@@ -163,6 +167,8 @@ struct session_info {
 			      */
 	unsigned ao_generation; /* how many such keys there were; 0: none */
 	struct session_capability_info capability;
+	bool dials_without_ao;	/* tcp-ao-policy = preferred */
+	enum ao_lack ao_lack;
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
 void session_get_info(struct session *s, struct session_info *ret);

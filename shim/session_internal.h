@@ -28,6 +28,9 @@ struct session {
 	struct relay *relay;
 	struct ao_exporter *ao;	       /* of the outer connection; NULL: its keys do not change */
 	struct capability *capability; /* session_capability.c; NULL: not configured */
+	struct ao_habit *ao_habit;
+	bool is_without_ao, has_tried_other, is_connected; /* out: this attempt's */
+	enum ao_lack ao_lack;
 	struct timer *deadline, *retry;
 	uint32_t request;
 	uint64_t began_ms;

@@ -79,6 +79,7 @@ void session_add_metrics(struct session *s, uint64_t *row)
 	if (s->relay)
 		add_relay(s, row);
 	add_tls(s, outer ? transport_get_tls(outer) : s->tls, row);
+	row[BM_AO_LACKING] += s->ao_lack && s->state == SESSION_UP;
 	add_ao(s, outer ? outer->fd : s->outer_fd, row);
 	row[BM_BYTES_IN] += s->in.bytes;
 	row[BM_BYTES_OUT] += s->out.bytes;

@@ -78,6 +78,7 @@ static uint32_t want(struct worker *w, uint32_t type, struct neighbor *n, struct
 
 	session_get_info(s, &info);
 	strcpy(m.neighbor, neighbor_name(n));
+	m.without_ao = info.dials_without_ao;
 	m.own = *info.own;
 	m.peer = *info.peer;
 	return requests_send(&w->requests, w->ipc, type, &m, s);

@@ -115,4 +115,15 @@ enum botls_counter {
 	BOTLS_COUNTERS
 };
 
+/* The listeners of the TLS port, of a family: the one without a default TCP-AO key, then one for
+ * each kind of it that neighbors use. IPv6 follows IPv4. Not pinned. */
+#define BOTLS_AO_KINDS	   4 /* two algorithms, TCP options covered or not */
+#define BOTLS_AO_LISTENERS (1 + BOTLS_AO_KINDS)
+
+struct botls_ao_neighbor {
+	__u32 listener;	      /* which of them has its key: 1 ... BOTLS_AO_KINDS */
+	__u32 may_go_without; /* connections without TCP-AO come to the first */
+	__u32 generation;     /* of the table */
+};
+
 #endif

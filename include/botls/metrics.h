@@ -37,6 +37,7 @@ enum botls_metrics_value {
 	BM_PAST_KEY_LIMIT,
 	BM_KTLS,	   /* their records are the kernel's */
 	BM_PEER_NOT_AFTER, /* the earliest; 0: unknown */
+	BM_AO_LACKING,	   /* up without the TCP-AO that is preferred */
 	/* of the neighbor */
 	BM_OWN_NOT_AFTER, /* 0: no certificate */
 	BM_SESSIONS_BEGUN,

@@ -457,11 +457,15 @@ static int is_connected(int fd, int ms)
 
 static int accept_one(const struct tls_listeners *l)
 {
-	struct pollfd p = {.fd = l->fds[0], .events = POLLIN};
-	int fd;
+	struct pollfd p[TLS_LISTENERS_MAX];
+	int fd = -1;
 
-	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-	fd = accept(l->fds[0], NULL, NULL);
+	for (size_t i = 0; i < l->n; i++)
+		p[i] = (struct pollfd){.fd = l->fds[i], .events = POLLIN};
+	assert_int_equal(poll(p, l->n, DEADLINE_MS), 1);
+	for (size_t i = 0; i < l->n && fd < 0; i++)
+		if (p[i].revents)
+			fd = accept(p[i].fd, NULL, NULL);
 	assert_true(fd >= 0);
 	return fd;
 }
@@ -893,6 +897,92 @@ static void keys_change(void **state)
 	tls_listeners_close(&l);
 }
 
+/* One port, from the same address: as keys_change(), with the default key. */
+static void default_keys_change(void **state)
+{
+#define PREFERRED " tcp-ao-policy = preferred"
+	static const struct {
+		const char *options;
+		unsigned gets_in; /* which of them */
+		unsigned listeners;
+	} steps[] = {
+		{"", 1 << 0, 0},
+		{"tcp-ao = exporter", 1 << 1 | 1 << 2, 1},
+		{"tcp-ao = exporter" PREFERRED, 1 << 0 | 1 << 1 | 1 << 2, 1},
+		{"tcp-ao = exporter tcp-ao-options = true" PREFERRED, 1 << 0 | 1 << 3, 1},
+		{"tcp-ao = exporter tcp-ao-algorithm = hmac-sha1-96", 1 << 4, 1},
+		{STATIC, 1 << 5, 0},
+		{"tcp-ao = exporter" PREFERRED, 1 << 0 | 1 << 1 | 1 << 2, 1},
+		{"", 1 << 0, 0},
+	};
+	_cleanup_config_ struct config *before = NULL;
+	struct tls_listeners l;
+	struct errtext e;
+	size_t first;
+
+	(void)state;
+	NEEDS_AO();
+	if (geteuid() != 0)
+		skip(); /* BPF */
+	assert_int_equal(tls_listeners_open(0, &l, &e), 0);
+	first = l.n;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct config *now = pair(1, "", steps[i].options);
+
+		if (tls_listeners_set_keys(&l, before, now, 0, &e) < 0)
+			fail_msg("%s", e.text);
+		assert_int_equal(l.n, first + steps[i].listeners);
+		for (size_t k = 0; k < 6; k++)
+			if (gets_in(&l, steps[k].options) != !!(steps[i].gets_in & 1 << k))
+				fail_msg("key %zu, neighbor with %zu", i, k);
+		config_free(before);
+		before = now;
+	}
+	tls_listeners_close(&l);
+}
+
+static bool is_accepted_with(const struct tls_listeners *l, const struct config *c, int error)
+{
+	int fd = dial(c), accepted;
+	struct errtext e;
+
+	if (!is_connected(fd, DEADLINE_MS))
+		return false;
+	accepted = accept_one(l);
+	close(fd);
+	error -= ao_check(accepted, &c->neighbors[1], &e);
+	close(accepted);
+	return !error;
+}
+
+/* What the worker makes of connections with and without it, and whom the listener counts. */
+static void the_default_key_is_everybodys(void **state)
+{
+	_cleanup_config_ struct config *with = NULL, *without = NULL, *required = NULL;
+	struct tls_listeners l;
+	struct tcp_ao_status ao;
+	struct errtext e;
+
+	(void)state;
+	NEEDS_AO();
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(tls_listeners_open(0, &l, &e), 0);
+	with = pair(port_of(l.fds[0]), "tcp-ao = exporter", "tcp-ao = exporter" PREFERRED);
+	without = pair(port_of(l.fds[0]), "", "tcp-ao = exporter" PREFERRED);
+	required = pair(port_of(l.fds[0]), "", "tcp-ao = exporter");
+	assert_int_equal(tls_listeners_set_keys(&l, NULL, with, 0, &e), 0);
+	assert_true(is_accepted_with(&l, with, 0));
+	assert_true(is_accepted_with(&l, without, 0));
+	/* It came before the reload. */
+	assert_true(is_accepted_with(&l, required, -ENOENT));
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(tls_listeners_get_ao(&l, &with->neighbors[i], &ao), 0);
+		assert_true(ao.good >= 1 && !ao.bad);
+	}
+	tls_listeners_close(&l);
+}
+
 static void a_key_that_cannot_be_set_changes_nothing(void **state)
 {
 	_cleanup_config_ struct config *before = NULL, *bad = NULL;
@@ -942,6 +1032,8 @@ int main(void)
 		cmocka_unit_test(no_key_no_connection),
 		cmocka_unit_test(preferred_goes_without),
 		cmocka_unit_test(keys_change),
+		cmocka_unit_test(default_keys_change),
+		cmocka_unit_test(the_default_key_is_everybodys),
 		cmocka_unit_test(a_key_that_cannot_be_set_changes_nothing),
 	};
 

@@ -123,7 +123,9 @@ static void check_change(const char *before, const char *after, const char *chan
 	plan_free(p);
 }
 
-#define AO "tcp-ao = static tcp-ao-key = x"
+#define AO	  "tcp-ao = static tcp-ao-key = x"
+#define EXPORTER  "tcp-ao = exporter "
+#define PREFERRED "tcp-ao-policy = preferred"
 
 static void changes_that_reset(void **state)
 {
@@ -148,6 +150,8 @@ static void changes_that_reset(void **state)
 	check_change(AO, AO " tcp-ao-send-id = 1", "tcp-ao-send-id", true);
 	check_change(AO, AO " tcp-ao-algorithm = hmac-sha1-96", "tcp-ao-algorithm", true);
 	check_change(AO, AO " tcp-ao-options = false", "tcp-ao-options", true);
+	/* sessions without it, or with the default key only */
+	check_change(EXPORTER PREFERRED, EXPORTER, "tcp-ao-policy", true);
 	check_change("", "pins = " PIN_A, "check-address, pins", true);
 	check_change("pins = " PIN_A, "pins = " PIN_B, "pins", true);
 	check_change("pins = { " PIN_A ", " PIN_B " }", "pins = " PIN_A, "pins", true);
@@ -185,7 +189,9 @@ static void changes_that_do_not(void **state)
 		     "tcp-ao-send-id, tcp-ao-recv-id", false);
 	check_change(AO, "tcp-ao = static tcp-ao-key = y tcp-ao-send-id = 1 tcp-ao-recv-id = 1",
 		     "tcp-ao-key, tcp-ao-send-id, tcp-ao-recv-id", false);
-	check_change(AO, AO " tcp-ao-policy = preferred", "tcp-ao-policy", false);
+	check_change(AO, AO " " PREFERRED, "tcp-ao-policy", false);
+	check_change(AO " " PREFERRED, AO, "tcp-ao-policy", false);
+	check_change(EXPORTER, EXPORTER PREFERRED, "tcp-ao-policy", false);
 	/* nothing of ours to end */
 	check_change("mode = off", "mode = off port = 9000 tcp-md5 = x", "port, tcp-md5", false);
 }

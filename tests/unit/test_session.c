@@ -29,7 +29,10 @@ struct play {
 	int daemon, neighbor; /* the far ends; -1 not yet, or closed */
 	struct tls *tls;      /* the neighbor's */
 	unsigned outer_wanted, inner_wanted, forgotten, failures;
-	bool last_clear, may_clear, has_ended, has_no_slot;
+	bool last_clear, last_without_ao, may_clear, has_ended, has_no_slot;
+	struct ao_habit ao_habit;
+	enum ao_lack ao_lack; /* as the session told it */
+	unsigned ao_told;
 	uint32_t request;
 	enum tls_reason reason;
 	char failure[256], why[256];
@@ -38,8 +41,10 @@ struct play {
 static uint32_t want_outer(void *host, struct session *s, bool clear)
 {
 	struct play *p = host;
+	struct session_info info;
 
-	(void)s;
+	session_get_info(s, &info);
+	p->last_without_ao = info.dials_without_ao;
 	p->outer_wanted++;
 	p->last_clear = clear;
 	return ++p->request;
@@ -76,6 +81,16 @@ static void on_state(void *host, struct session *s)
 {
 	(void)host;
 	(void)s;
+}
+
+static void on_ao(void *host, struct session *s)
+{
+	struct play *p = host;
+	struct session_info info;
+
+	session_get_info(s, &info);
+	p->ao_lack = info.ao_lack;
+	p->ao_told++;
 }
 
 static void on_notification(void *host, struct session *s, bool inbound,
@@ -117,6 +132,7 @@ static const struct session_host_ops ops = {
 	.on_bgp = on_state,
 	.on_notification = on_notification,
 	.on_failure = on_failure,
+	.on_ao = on_ao,
 	.on_ended = on_ended,
 };
 
@@ -187,6 +203,7 @@ static struct session_params params(struct play *p)
 		.ctx = p->ours,
 		.own = address(CLIENT_ADDRESS),
 		.peer = address(SERVER_ADDRESS),
+		.ao_habit = &p->ao_habit,
 	};
 }
 
@@ -566,6 +583,91 @@ static void without_the_derived_key_out_is_held(void **state)
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 100), -EAGAIN);
 }
 
+static void may_go_without_ao(struct play *p)
+{
+	p->config.ao.mode = AO_EXPORTER;
+	p->config.ao.policy = AO_PREFERRED;
+	p->config.handshake_timeout = 1; /* a half of it each way */
+}
+
+static void silence_is_answered_by_the_other_way(void **state)
+{
+	struct play *p = *state;
+
+	may_go_without_ao(p);
+	begin_out(p);
+	assert_false(p->last_without_ao);
+	session_give_socket(p->session, p->request, -1, "");
+	assert_int_equal(p->failures, 1); /* nothing to do with TCP-AO */
+	until(p, p->outer_wanted == 2);
+	assert_false(p->last_without_ao);
+	until(p, p->outer_wanted == 3); /* control does not answer, or the neighbor does not */
+	assert_true(p->last_without_ao);
+	assert_int_equal(p->failures, 1);
+	until(p, p->failures == 2); /* both ways are one attempt */
+	assert_int_equal(p->reason, TLS_REASON_UNREACHABLE);
+	assert_int_equal(p->outer_wanted, 3);
+	until(p, p->outer_wanted == 4);
+	assert_false(p->last_without_ao); /* nothing has worked so far */
+	assert_int_equal(p->ao_told, 0);
+}
+
+static void what_is_connected_has_its_whole_time(void **state)
+{
+	struct play *p = *state;
+	int outer;
+
+	may_go_without_ao(p);
+	begin_out(p);
+	connection(&outer, &p->neighbor);
+	session_give_socket(p->session, p->request, outer, NULL);
+	until(p, p->failures == 1);
+	assert_int_equal(p->reason, TLS_REASON_TIMEOUT);
+	assert_int_equal(p->outer_wanted, 1);
+}
+
+static void what_worked_is_begun_with(void **state)
+{
+	struct play *p = *state;
+
+	may_go_without_ao(p);
+	ao_habit_worked(&p->ao_habit, true, loop_now_ms());
+	begin_out(p);
+	assert_true(p->last_without_ao);
+	until(p, p->outer_wanted == 2);
+	assert_false(p->last_without_ao);
+	neighbor_answers(p, p->theirs);
+	until(p, session_state(p->session) == SESSION_UP);
+	assert_int_equal(p->ao_told, 1);
+	assert_int_not_equal(p->ao_lack, AO_LACK_NONE); /* these sockets have no key */
+}
+
+static void required_has_one_way(void **state)
+{
+	struct play *p = *state;
+
+	may_go_without_ao(p);
+	p->config.ao.policy = AO_REQUIRED;
+	ao_habit_worked(&p->ao_habit, true, loop_now_ms());
+	begin_out(p);
+	assert_false(p->last_without_ao);
+	until(p, p->failures == 1);
+	assert_int_equal(p->outer_wanted, 1);
+}
+
+static void inbound_without_ao_is_told(void **state)
+{
+	struct play *p = *state;
+
+	may_go_without_ao(p);
+	p->config.handshake_timeout = 5;
+	begin_in(p);
+	assert_int_equal(p->ao_told, 1);
+	assert_true(p->ao_lack == AO_LACK_KERNEL || p->ao_lack == AO_LACK_NOT_OFFERED);
+	/* It says nothing of how the neighbor can be dialled. */
+	assert_false(p->ao_habit.is_without);
+}
+
 static void close_is_orderly(void **state)
 {
 	struct play *p = *state;
@@ -620,6 +722,11 @@ int main(void)
 		T(a_wrong_as_never_reaches_the_daemon),
 		T(without_the_derived_key_in_never_reaches_the_daemon),
 		T(without_the_derived_key_out_is_held),
+		T(silence_is_answered_by_the_other_way),
+		T(what_is_connected_has_its_whole_time),
+		T(what_worked_is_begun_with),
+		T(required_has_one_way),
+		T(inbound_without_ao_is_told),
 		T(close_is_orderly),
 		T(a_silent_neighbor_meets_the_deadline),
 	};
