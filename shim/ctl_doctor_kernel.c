@@ -133,19 +133,28 @@ static void check_bpf(struct doctor *d)
 static void check_ao(struct doctor *d)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	size_t wanted = 0;
+	size_t wanted = 0, preferred = 0;
 
-	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++)
-		wanted += d->config->neighbors[i].ao.mode != AO_OFF &&
-			  d->config->neighbors[i].ao.mode != AO_CAPABILITY &&
-			  d->config->neighbors[i].ao.policy == AO_REQUIRED &&
-			  d->config->neighbors[i].mode != MODE_OFF;
+	for (size_t i = 0; d->config && i < d->config->n_neighbors; i++) {
+		const struct neighbor_config *n = &d->config->neighbors[i];
+
+		if (n->ao.mode == AO_OFF || n->ao.mode == AO_CAPABILITY || n->mode == MODE_OFF)
+			continue;
+		wanted += n->ao.policy == AO_REQUIRED;
+		preferred += n->ao.policy == AO_PREFERRED;
+	}
 	if (fd >= 0 && tcp_ao_probe(fd) != -ENOPROTOOPT)
-		doctor_say(d, DOCTOR_OK, NULL, "TCP-AO is there; %zu neighbors use it", wanted);
+		doctor_say(d, DOCTOR_OK, NULL, "TCP-AO is there; %zu neighbors use it",
+			   wanted + preferred);
 	else if (wanted)
 		doctor_say(d, DOCTOR_FAIL, "use " TCP_AO_KERNEL ", or tcp-ao = off on both sides",
 			   "no TCP-AO in this kernel, and %zu neighbors need it: they are closed",
 			   wanted);
+	else if (preferred)
+		doctor_say(d, DOCTOR_WARN, "use " TCP_AO_KERNEL,
+			   "no TCP-AO in this kernel, and %zu neighbors go without it "
+			   "(tcp-ao-policy = preferred)",
+			   preferred);
 	else
 		doctor_say(d, DOCTOR_OK, NULL, "no TCP-AO in this kernel; no neighbor needs it");
 }

@@ -188,15 +188,27 @@ static void say(struct doctor *d, const struct target *t)
 	say_state(d, t, tcp);
 }
 
+/* Is one of its sessions up without the TCP-AO that is preferred? */
+static bool lacks_ao(const struct jv *status)
+{
+	const struct jv *sessions = jv_get(status, "sessions");
+
+	for (size_t i = 0; i < jv_size(sessions); i++)
+		if (jv_get(jv_at(sessions, i), "tcp_ao_lack"))
+			return true;
+	return false;
+}
+
 /* Fills *targets with those to be tried; says what of the others is to be said. */
 static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_more)
 {
-	size_t up = 0, off = 0, n = 0;
+	size_t up = 0, off = 0, lacking = 0, n = 0;
 
 	for (size_t i = 0; i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *c = &d->config->neighbors[i];
 		struct target t = {.neighbor = c, .status = doctor_status(d, i), .fd = -1};
 
+		lacking += lacks_ao(t.status);
 		if (c->mode == MODE_OFF)
 			off++;
 		else if (is_state(t.status, "up") ||
@@ -211,6 +223,11 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 	}
 	if (up)
 		doctor_say(d, DOCTOR_OK, NULL, "%zu up over TLS", up);
+	if (lacking)
+		doctor_say(d, DOCTOR_WARN,
+			   "'botlsctl show neighbor ADDRESS' tells why; tcp-ao-policy = required "
+			   "would refuse them",
+			   "%zu that TCP-AO does not protect (tcp-ao-policy = preferred)", lacking);
 	if (off)
 		doctor_say(d, DOCTOR_OK, NULL, "%zu with mode = off, left alone", off);
 	return n;

@@ -235,20 +235,23 @@ int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 			   const struct config *new, uint64_t now, struct errtext *e)
 {
 	const struct neighbor_config *failed, *ignored;
+	struct errtext more = {}, unused;
 	const char *why = NULL;
 	int r = switch_keys(l, old, l->keys_at, new, now, &failed);
 
 	if (r == 0)
-		r = dial_ao_open(l, new, &failed);
+		r = dial_ao_open(l, new, &failed, &more);
 	if (r == 0) {
 		dial_ao_close(l, new);
 		l->keys_at = now;
 		return 0;
 	}
 	switch_keys(l, new, now, old, l->keys_at, &ignored);
-	dial_ao_open(l, old, &ignored);
+	dial_ao_open(l, old, &ignored, &unused);
 	dial_ao_close(l, old);
-	if (r == -ENOMEM)
+	if (more.text[0])
+		why = more.text;
+	else if (r == -ENOMEM)
 		why = "out of memory (raise sysctl net.core.optmem_max)";
 	else if (r == -ENOENT)
 		why = "the kernel lacks the algorithm";

@@ -61,10 +61,9 @@ static int open_listener(struct tls_listeners *l, const struct neighbor_config *
 	return r < 0 ? r : dial_add_listener(l, TAKE_FD(fd), n->address.family, dial_ao_kind(n));
 }
 
-static int start_select(struct tls_listeners *l)
+static int start_select(struct tls_listeners *l, struct errtext *e)
 {
-	struct errtext e;
-	int r = ao_select_new(&l->select, &e);
+	int r = ao_select_new(&l->select, e);
 
 	for (size_t i = 0; r == 0 && i < l->n; i++)
 		r = ao_select_attach(l->select, l->what[i].family, l->fds[i]);
@@ -94,7 +93,7 @@ static int send_there(struct tls_listeners *l, const struct config *config)
 }
 
 int dial_ao_open(struct tls_listeners *l, const struct config *config,
-		 const struct neighbor_config **ret_failed)
+		 const struct neighbor_config **ret_failed, struct errtext *e)
 {
 	int r = 0;
 
@@ -107,7 +106,7 @@ int dial_ao_open(struct tls_listeners *l, const struct config *config,
 			continue;
 		*ret_failed = n;
 		if (!l->select)
-			r = start_select(l);
+			r = start_select(l, e);
 		if (r == 0)
 			r = open_listener(l, n);
 	}
