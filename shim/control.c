@@ -354,10 +354,14 @@ static int open_tls(struct control *c, struct errtext *e)
 	return tls_listeners_open(c->now.config->tls_port, &c->tls, e);
 }
 
-/* The TLS listeners have the keys of mode tcp-ao, too. */
+/* The first TLS listeners have the keys of mode tcp-ao, too. */
 static int give_carriers(struct control *c, struct errtext *e)
 {
-	return c->tls.has_ao ? steering_set_carriers(c->steering, c->tls.fds, c->tls.n, e) : 0;
+	size_t n = 0;
+
+	while (n < c->tls.n && !c->tls.what[n].kind)
+		n++;
+	return c->tls.has_ao ? steering_set_carriers(c->steering, c->tls.fds, n, e) : 0;
 }
 
 static int open_metrics(struct control *c, struct errtext *e)
