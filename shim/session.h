@@ -167,7 +167,7 @@ struct session_info {
 			      */
 	unsigned ao_generation; /* how many such keys there were; 0: none */
 	struct session_capability_info capability;
-	bool dials_without_ao;	/* tcp-ao-policy = preferred */
+	bool dials_without_ao; /* tcp-ao-policy = preferred */
 	enum ao_lack ao_lack;
 	const struct bgp_stream *in, *out; /* from the neighbor, from our daemon */
 };
