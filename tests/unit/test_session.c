@@ -615,13 +615,16 @@ static void silence_is_answered_by_the_other_way(void **state)
 static void what_is_connected_has_its_whole_time(void **state)
 {
 	struct play *p = *state;
+	uint64_t connected;
 	int outer;
 
 	may_go_without_ao(p);
 	begin_out(p);
 	connection(&outer, &p->neighbor);
+	connected = loop_now_ms();
 	session_give_socket(p->session, p->request, outer, NULL);
 	until(p, p->failures == 1);
+	assert_true(loop_now_ms() - connected >= 1000);
 	assert_int_equal(p->reason, TLS_REASON_TIMEOUT);
 	assert_int_equal(p->outer_wanted, 1);
 }
