@@ -110,6 +110,12 @@ def test_from_installation_to_purge(lab, pki, built, tmp_path):
     assert site.capture.find(src="192.0.2.2", dport=179, flags=SYN), "r2 dialled"
     site.capture.assert_no_clear_text(port=None, is_leak=said_by(*map(host, site.side_a.addresses)))
 
+    # Upgraded with sessions that are up: they go on.
+    since = site.since()
+    unit.install(built.with_version("9.0.1", tmp_path / "9.0.1"))
+    wait_until(lambda: "sessions were taken over from the botlsd before" in unit.log(), 15, "they are taken over")
+    hold_for(lambda: site.since() == since, 2, "no session was lost")
+
     # Stopped by the operator: sessions in clear text, which an upgrade does not end.
     site.shim_b.stop()
     unit.systemctl("stop")
