@@ -135,6 +135,8 @@ int session_export(const struct session *s, struct fields_out *o)
 	put_streams(s, o);
 	put_relay(s->relay, o);
 	session_capability_export(s, o);
+	if (s->ao_lack)
+		fields_put_number(o, "ao-lack", s->ao_lack);
 	if (s->ao)
 		ao_exporter_export(s->ao, o);
 	if (!s->is_clear)
@@ -207,6 +209,8 @@ static void get_session(struct fields_in *f, struct session *s)
 	s->bgp = get_bgp(f);
 	s->state = s->is_clear ? SESSION_CLEAR : SESSION_UP;
 	s->has_tried = true;
+	if (fields_has(f, "ao-lack"))
+		s->ao_lack = fields_number(f, "ao-lack", AO_LACK_NOT_TAKEN);
 	c->records_in = fields_number(f, "before.records-in", UINT64_MAX);
 	c->records_out = fields_number(f, "before.records-out", UINT64_MAX);
 	c->key_updates_sent = fields_number(f, "before.key-updates-sent", UINT64_MAX);
@@ -229,6 +233,8 @@ static void check_connections(struct fields_in *f, const struct session *s, int 
 	if (s->is_clear ? s->config->mode != MODE_TCP_AO && s->config->mode != MODE_PREFERRED
 			: !neighbor_has_tls(s->config))
 		fields_refuse(f, "is-clear", -EPERM);
+	if (s->ao_lack && !ao_is_opportunistic(s->config))
+		fields_refuse(f, "ao-lack", -EPERM);
 }
 
 static int import_ao(struct session *s, struct fields_in *f)

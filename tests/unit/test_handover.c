@@ -633,6 +633,13 @@ static void lie_about_peer(struct channel_message *m, struct fields_out *o)
 	fields_put_text(o, "peer", "127.0.0.9");
 }
 
+/* It went without the TCP-AO that was preferred then. */
+static void lack_ao(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "");
+	fields_put_number(o, "ao-lack", AO_LACK_NO_ANSWER);
+}
+
 static void through(void (*change)(struct channel_message *m, struct fields_out *o),
 		    const struct take_counts *expected)
 {
@@ -692,6 +699,12 @@ static void not_the_neighbors_connection(void **state)
 	through(lie_about_peer, &(struct take_counts){.ended = 1});
 }
 
+static void without_ao_where_it_may_not_be(void **state)
+{
+	(void)state;
+	through(lack_ao, &(struct take_counts){.ended = 1});
+}
+
 /* The old worker dies when it had been told that we are ready: whether it let go nobody knows. */
 static void the_old_one_dies(void **state)
 {
@@ -740,6 +753,7 @@ int main(void)
 		TEST(a_descriptor_is_missing),
 		TEST(the_old_one_dies),
 		TEST(not_the_neighbors_connection),
+		TEST(without_ao_where_it_may_not_be),
 	};
 
 	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
