@@ -345,8 +345,14 @@ static int end_clear_sockets(const struct table *before, const struct table *t, 
 int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e)
 {
 	_cleanup_close_ int before = guard_table_in_force(g);
+	_cleanup_table_ struct table *left = NULL;
+	const struct table *was = g->table;
+	struct errtext ignored;
 	int r;
 
+	/* A predecessor's: its workers keep what was carried then. */
+	if (!was && before >= 0 && table_read(before, &left, &ignored) == 0)
+		was = left;
 	r = guard_sync_interfaces(g, e);
 	if (r < 0)
 		return r;
@@ -355,7 +361,7 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 		if (r < 0)
 			return errtext_set(e, r, "put the neighbor table in force: %s",
 					   strerror(-r));
-		end_clear_sockets(g->table, staged->table, e);
+		end_clear_sockets(was, staged->table, e);
 	}
 	r = guard_table_force(g, staged->final_fd);
 	if (r < 0 && staged->settling_fd >= 0) {
@@ -366,7 +372,7 @@ int guard_commit(struct guard *g, struct guard_staged *staged, struct errtext *e
 	}
 	if (r < 0)
 		return errtext_set(e, r, "put the neighbor table in force: %s", strerror(-r));
-	end_clear_sockets(g->table, staged->table, e);
+	end_clear_sockets(was, staged->table, e);
 	steering_table_free(g->table);
 	g->table = TAKE(staged->table);
 	return 0;

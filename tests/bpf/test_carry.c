@@ -334,6 +334,30 @@ static void test_fail_closed(void **state)
 	expect_nobody(f);
 }
 
+/* What was carried before is carried on: a worker has kept it. */
+static void test_successor(void **state)
+{
+	struct fixture *f = *state;
+	int theirs[ARRAY_SIZE(pairs)], ours[ARRAY_SIZE(pairs)];
+
+	apply(f, true, true);
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		theirs[i] = knock(f, i, SOON);
+		ours[i] = accept_within(f->carriers[is_v6(i)], SOON);
+		assert_true(theirs[i] >= 0 && ours[i] >= 0);
+	}
+	close_carriers(f);
+	steering_free(TAKE(f->s));
+	start(f);
+	open_carriers(f);
+	apply(f, true, true);
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		expect_talk(theirs[i], ours[i]);
+		close(theirs[i]);
+		close(ours[i]);
+	}
+}
+
 static void test_repair_and_remove(void **state)
 {
 	struct fixture *f = *state;
@@ -367,6 +391,7 @@ int main(void)
 		TEST(test_prefix),
 		TEST(test_others),
 		TEST(test_fail_closed),
+		TEST(test_successor),
 		TEST(test_repair_and_remove),
 	};
 
