@@ -8,7 +8,9 @@
 
 struct addr ao_listener_peer(const struct neighbor_config *n)
 {
-	return n->ao.mode == AO_EXPORTER ? (struct addr){.family = n->address.family} : n->address;
+	const struct addr anybody = {.family = n->address.family};
+
+	return n->ao.mode == AO_EXPORTER ? anybody : n->address;
 }
 
 struct keychain ao_chain(const struct neighbor_config *n)

@@ -202,7 +202,7 @@ static bool lacks_ao(const struct jv *status)
 /* Fills *targets with those to be tried; says what of the others is to be said. */
 static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_more)
 {
-	size_t up = 0, off = 0, lacking = 0, n = 0;
+	size_t up = 0, carried = 0, off = 0, lacking = 0, n = 0;
 
 	for (size_t i = 0; i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *c = &d->config->neighbors[i];
@@ -211,9 +211,10 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 		lacking += lacks_ao(t.status);
 		if (c->mode == MODE_OFF)
 			off++;
-		else if (is_state(t.status, "up") ||
-			 (c->mode == MODE_TCP_AO && is_state(t.status, "clear")))
+		else if (is_state(t.status, "up"))
 			up++;
+		else if (c->mode == MODE_TCP_AO && is_state(t.status, "clear"))
+			carried++;
 		else if (!may_try(c) || is_state(t.status, "error"))
 			say_state(d, &t, "");
 		else if (n < TRIES_MAX)
@@ -223,6 +224,8 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 	}
 	if (up)
 		doctor_say(d, DOCTOR_OK, NULL, "%zu up over TLS", up);
+	if (carried)
+		doctor_say(d, DOCTOR_OK, NULL, "%zu up with TCP-AO alone (mode = tcp-ao)", carried);
 	if (lacking)
 		doctor_say(d, DOCTOR_WARN,
 			   "'botlsctl show neighbor ADDRESS' tells why; tcp-ao-policy = required "

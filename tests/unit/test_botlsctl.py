@@ -676,3 +676,12 @@ def test_doctor_asks_without_changing(server, tmp_path):
     server.answer = show(UP)
     run("-s", str(tmp_path / "control"), "-c", str(tmp_path / "none.conf"), "doctor")
     assert server.requests == [{"command": "show"}, {"command": "steering"}, {"command": "reload", "dry_run": True}]
+
+
+def test_doctor_counts_tcp_ao_alone_apart(server, tmp_path):
+    conf = tmp_path / "botlsd.conf"
+    conf.touch(mode=0o600)
+    conf.write_text('neighbor "192.0.2.2" {\n  mode = tcp-ao\n  tcp-ao = static\n  tcp-ao-key = "secret"\n}\n')
+    server.answer = show({"name": "192.0.2.2", "state": "clear"})
+    out = run("-s", str(tmp_path / "control"), "-c", str(conf), "doctor", width=0).stdout
+    assert "1 up with TCP-AO alone (mode = tcp-ao)" in out and "over TLS" not in out
