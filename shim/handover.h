@@ -16,7 +16,8 @@
  *
  * GO is the moment: before it the old worker can go on, after it the new one does. An answer that
  * does not come within HANDOVER_FREEZE_MS makes the old one go on. HELLO begins anew: the one who
- * asked before has died.
+ * asked before has died, or has lost its control, too. Each SESSION has a number ("offer"), and
+ * READY, GO and STOP say which one they mean: what that one left on its way is about another.
  *
  * Types and names of fields never change their meaning; either end may be of a newer version.
  */
@@ -98,6 +99,9 @@ int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, 
 void take_free(struct take *t); /* NULL is fine */
 /* The host's configuration is another one. */
 void take_renew(struct take *t);
+/* Control is gone, and its successor will ask for what is left: what is in our hands is finished,
+ * and no more is asked for. True: nothing is, take_free() is due; else on_gone() follows. */
+bool take_stop(struct take *t);
 /* END came. */
 bool take_is_done(const struct take *t);
 

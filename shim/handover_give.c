@@ -26,6 +26,7 @@ struct give {
 	size_t asked_at; /* the neighbor of the session that was told of last, */
 	uint64_t asked;	 /* and its number; 0: none */
 	bool is_offered; /* it is frozen, and waits for READY */
+	uint64_t offer;	 /* the last one's number */
 };
 
 static void answer(struct give *g, uint32_t type, struct fields_out *body)
@@ -141,6 +142,7 @@ static int offer(struct give *g, struct session *s)
 	if (r < 0)
 		return r;
 	r = session_export(s, &o);
+	fields_put_number(&o, "offer", ++g->offer);
 	session_get_fds(s, &fds[0], &fds[1]);
 	if (r == 0)
 		r = timer_set_ms(g->thaw, HANDOVER_FREEZE_MS);
@@ -191,15 +193,18 @@ static void on_next(struct give *g)
 	tell_end(g);
 }
 
-static void on_ready(struct give *g)
+static void on_ready(struct give *g, struct fields_in *f)
 {
-	struct session *s = g->is_offered ? asked_session(g) : NULL;
+	uint64_t offer = fields_number_or(f, "offer", UINT64_MAX, 0);
+	struct session *s = g->is_offered && offer == g->offer ? asked_session(g) : NULL;
+	struct fields_out o = {};
 
+	fields_put_number(&o, "offer", offer);
 	if (!s) {
-		answer(g, HANDOVER_STOP, NULL);
+		answer(g, HANDOVER_STOP, &o);
 		return;
 	}
-	if (channel_send(g->channel, HANDOVER_GO, NULL, NULL, 0) < 0) {
+	if (channel_send(g->channel, HANDOVER_GO, &o, NULL, 0) < 0) {
 		withdraw(g);
 		return;
 	}
@@ -233,7 +238,7 @@ static void on_message(void *arg, struct channel_message *m)
 	switch (m->type) {
 	case HANDOVER_HELLO: on_hello(g); break;
 	case HANDOVER_NEXT: on_next(g); break;
-	case HANDOVER_READY: on_ready(g); break;
+	case HANDOVER_READY: on_ready(g, &m->f); break;
 	case HANDOVER_REFUSE: on_refuse(g, &m->f); break;
 	default: break;
 	}

@@ -16,12 +16,13 @@ struct take {
 	struct channel *channel;
 	struct config *config; /* the old worker's; NULL: it is not known */
 	bool *resets;	       /* by neighbor of ours: its settings have changed; NULL: none has */
-	bool is_welcome, is_done;
+	bool is_welcome, is_done, is_stopping;
 	/* Sessions keep the numbers that are not ours already, and that the old worker had given.
 	 */
 	uint64_t number_floor, number_max;
 
 	struct session *session; /* made, and waits for GO */
+	uint64_t offer;		 /* its number there */
 	char neighbor[ADDR_STRLEN];
 	struct take_counts counts;
 };
@@ -30,6 +31,22 @@ static void ask(struct take *t, enum handover_type type, struct fields_out *body
 {
 	if (channel_send(t->channel, type, body, NULL, 0) < 0)
 		log_error("the worker before cannot be asked for its sessions: out of memory");
+}
+
+static void ask_next(struct take *t)
+{
+	if (t->is_stopping)
+		t->ops->on_gone(t->host);
+	else
+		ask(t, HANDOVER_NEXT, NULL);
+}
+
+static void say_ready(struct take *t)
+{
+	struct fields_out o = {};
+
+	fields_put_number(&o, "offer", t->offer);
+	ask(t, HANDOVER_READY, &o);
 }
 
 /* --- may a session live on under our configuration? */
@@ -160,13 +177,14 @@ static uint64_t number_of(struct take *t, uint64_t id)
 static void on_session(struct take *t, struct channel_message *m)
 {
 	const char *against, *field;
-	uint64_t id;
+	uint64_t id, offer;
 	struct neighbor *n;
 	char why[96];
 	int r;
 
 	fields_text(&m->f, "neighbor", t->neighbor, sizeof(t->neighbor));
 	id = fields_number(&m->f, "id", UINT64_MAX);
+	offer = fields_number(&m->f, "offer", UINT64_MAX);
 	if (t->session || m->n_fds != 2 || fields_error(&m->f, NULL) < 0) {
 		refuse(t, false, "the description is not whole");
 		return;
@@ -179,7 +197,8 @@ static void on_session(struct take *t, struct channel_message *m)
 	r = neighbor_import(n, number_of(t, id), &m->f, TAKE_FD(m->fds[0]), TAKE_FD(m->fds[1]),
 			    &t->session);
 	if (r == 0) {
-		ask(t, HANDOVER_READY, NULL);
+		t->offer = offer;
+		say_ready(t);
 		return;
 	}
 	if (fields_error(&m->f, &field) < 0)
@@ -191,26 +210,32 @@ static void on_session(struct take *t, struct channel_message *m)
 	refuse(t, r == -EPERM, why);
 }
 
+/* Of what is in our hands? */
+static bool is_meant(const struct take *t, struct fields_in *f)
+{
+	return t->session && fields_number(f, "offer", UINT64_MAX) == t->offer &&
+	       fields_error(f, NULL) == 0;
+}
+
 /* The old worker has let go of it. */
 static void on_go(struct take *t)
 {
-	struct neighbor *n = t->session ? t->ops->neighbor(t->host, t->neighbor) : NULL;
+	struct neighbor *n = t->ops->neighbor(t->host, t->neighbor);
 
 	if (n) {
 		neighbor_take(n, TAKE(t->session));
 		t->counts.moved++;
-	} else if (t->session) {
+	} else {
 		neighbor_discard(TAKE(t->session), true);
 	}
-	ask(t, HANDOVER_NEXT, NULL);
+	ask_next(t);
 }
 
 static void on_stop(struct take *t)
 {
-	if (t->session)
-		neighbor_discard(TAKE(t->session), false);
+	neighbor_discard(TAKE(t->session), false);
 	t->counts.stayed++;
-	ask(t, HANDOVER_NEXT, NULL);
+	ask_next(t);
 }
 
 static void on_end(struct take *t, struct fields_in *f)
@@ -233,6 +258,9 @@ static void on_message(void *arg, struct channel_message *m)
 	struct take *t = arg;
 
 	if (!t->is_welcome && m->type != HANDOVER_WELCOME)
+		return;
+	if ((m->type == HANDOVER_GO || m->type == HANDOVER_STOP) ? !is_meant(t, &m->f)
+								 : t->is_stopping)
 		return;
 	switch (m->type) {
 	case HANDOVER_WELCOME: on_welcome(t, &m->f); break;
@@ -299,6 +327,12 @@ void take_free(struct take *t)
 	config_free(t->config);
 	free(t->resets);
 	free(t);
+}
+
+bool take_stop(struct take *t)
+{
+	t->is_stopping = true;
+	return !t->session;
 }
 
 bool take_is_done(const struct take *t)

@@ -8,7 +8,20 @@ struct taking {
 	struct heirs *heirs;
 	struct take *take;
 	uint32_t id;
+	bool is_stopping;
 };
+
+static void taking_free(struct taking *t)
+{
+	for (struct taking **p = &t->heirs->takings; *p; p = &(*p)->next) {
+		if (*p == t) {
+			*p = t->next;
+			break;
+		}
+	}
+	take_free(t->take);
+	free(t);
+}
 
 /* --- to a successor */
 
@@ -70,8 +83,20 @@ bool heirs_may_come(const struct heirs *h)
 	return h->give && !give_is_alone(h->give);
 }
 
+/* Whoever is given those ends next must be the only one who reads there. */
+static void stop_taking(struct heirs *h)
+{
+	for (struct taking *t = h->takings, *next; t; t = next) {
+		next = t->next;
+		t->is_stopping = true;
+		if (take_stop(t->take))
+			taking_free(t);
+	}
+}
+
 void heirs_begin(struct heirs *h, uint64_t drain_ms)
 {
+	stop_taking(h);
 	give_begin(h->give, drain_ms);
 }
 
@@ -116,23 +141,11 @@ static void on_counts(void *host, const struct take_counts *c)
 	t->heirs->ops->on_taken(t->heirs->host, t->id, c);
 }
 
-static void taking_free(struct taking *t)
-{
-	for (struct taking **p = &t->heirs->takings; *p; p = &(*p)->next) {
-		if (*p == t) {
-			*p = t->next;
-			break;
-		}
-	}
-	take_free(t->take);
-	free(t);
-}
-
 static void on_gone(void *host)
 {
 	struct taking *t = host;
 
-	if (!take_is_done(t->take))
+	if (!take_is_done(t->take) && !t->is_stopping)
 		log_warning(
 			"a worker of the botlsd before ended while its sessions were taken over");
 	taking_free(t);

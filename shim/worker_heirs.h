@@ -42,7 +42,7 @@ void heirs_take(struct heirs *h, uint32_t id, int fd);
 void heirs_renew(struct heirs *h);
 /* May a successor come? */
 bool heirs_may_come(const struct heirs *h);
-/* Control is gone: what is asked for is given, for so long. */
+/* Control is gone: what is asked for is given, for so long, and nothing is taken any more. */
 void heirs_begin(struct heirs *h, uint64_t drain_ms);
 /* A successor has been told of everything. */
 bool heirs_have_all(const struct heirs *h);

@@ -240,6 +240,7 @@ static void proper_body(enum handover_type type, struct fields_out *o)
 			take_field(&play.description, &at, name, &value, &len);
 			fields_put(o, name, value, len);
 		}
+		fields_put_number(o, "offer", 1);
 		break;
 	case HANDOVER_STAYS:
 		fields_put_text(o, "neighbor", "127.0.0.2");
@@ -248,7 +249,7 @@ static void proper_body(enum handover_type type, struct fields_out *o)
 	case HANDOVER_END: fields_put_number(o, "drain-ms", 1000); break;
 	case HANDOVER_LEFT: fields_put_number(o, "left", 1); break;
 	case HANDOVER_GO:
-	case HANDOVER_STOP:
+	case HANDOVER_STOP: fields_put_number(o, "offer", 1); break;
 	case HANDOVER_HELLO:
 	case HANDOVER_NEXT:
 	case HANDOVER_READY:

@@ -600,6 +600,49 @@ static void successors_that_die(void **state)
 	UNTIL(old.n_alone);
 }
 
+static void say(struct end *e, uint32_t type, uint64_t offer)
+{
+	struct fields_out o = {};
+
+	if (offer)
+		fields_put_number(&o, "offer", offer);
+	assert_int_equal(channel_send(e->channel, type, &o, NULL, 0), 0);
+}
+
+static void ask_for_session(struct end *e)
+{
+	say(e, HANDOVER_HELLO, 0);
+	UNTIL(has_said(e, HANDOVER_WELCOME));
+	say(e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(e, HANDOVER_COUNTERS));
+	say(e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(e, HANDOVER_SESSION));
+}
+
+/* READY of one who asked before, and has an older state of the session. */
+static void ready_for_what_was_offered_before(void **state)
+{
+	struct end e = {};
+	int fds[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 0, &give_ops, &old, &old.give), 0);
+	assert_int_equal(channel_new(loop, fds[1], &end_callbacks, &e, &e.channel), 0);
+	give_begin(old.give, 60000);
+	ask_for_session(&e);
+	ask_for_session(&e);
+	say(&e, HANDOVER_READY, 1);
+	UNTIL(has_said(&e, HANDOVER_STOP));
+	assert_int_equal(neighbor_sessions(old.neighbors[0]), 1);
+	say(&e, HANDOVER_READY, 2);
+	UNTIL(has_said(&e, HANDOVER_GO));
+	assert_int_equal(neighbor_sessions(old.neighbors[0]), 0);
+	channel_free(e.channel);
+	UNTIL(old.n_alone);
+}
+
 /* What a newer version says that changes nothing for an older one. */
 static void make_newer(struct channel_message *m, struct fields_out *o)
 {
@@ -705,27 +748,70 @@ static void without_ao_where_it_may_not_be(void **state)
 	through(lack_ao, &(struct take_counts){.ended = 1});
 }
 
-/* The old worker dies when it had been told that we are ready: whether it let go nobody knows. */
-static void the_old_one_dies(void **state)
+static void open_between(struct end *giver, struct end *taker)
 {
-	struct end giver = {.change = make_newer, .changes = HANDOVER_SESSION}, taker = {};
 	int a[2], b[2];
 
-	(void)state;
 	begin_session(&old, 1, false);
 	world_open(&new, same);
 	pair(a);
 	pair(b);
-	assert_int_equal(channel_new(loop, a[1], &end_callbacks, &giver, &giver.channel), 0);
-	assert_int_equal(channel_new(loop, b[0], &end_callbacks, &taker, &taker.channel), 0);
-	giver.to = taker.channel;
-	taker.to = giver.channel;
+	assert_int_equal(channel_new(loop, a[1], &end_callbacks, giver, &giver->channel), 0);
+	assert_int_equal(channel_new(loop, b[0], &end_callbacks, taker, &taker->channel), 0);
+	giver->to = taker->channel;
+	taker->to = giver->channel;
 	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
 	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
 	give_begin(old.give, 60000);
-	UNTIL(has_said(&giver, HANDOVER_SESSION));
-	taker.to = NULL; /* READY gets no further */
-	UNTIL(has_said(&taker, HANDOVER_READY));
+	UNTIL(has_said(giver, HANDOVER_SESSION));
+	taker->to = NULL; /* READY gets no further */
+	UNTIL(has_said(taker, HANDOVER_READY));
+}
+
+/* GO for somebody else, who reads there, too: it has the session, and two must not. */
+static void go_for_another(void **state)
+{
+	struct end giver = {}, taker = {};
+
+	(void)state;
+	open_between(&giver, &taker);
+	say(&taker, HANDOVER_GO, 7);
+	say(&taker, HANDOVER_GO, 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, false);
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), 0);
+	say(&giver, HANDOVER_READY, 1);
+	UNTIL(neighbor_sessions(new.neighbors[0]));
+	check_talk();
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+/* The new worker's control has died, too: it finishes what it holds and asks for no more. */
+static void the_new_one_loses_its_control(void **state)
+{
+	struct end giver = {}, taker = {};
+
+	(void)state;
+	open_between(&giver, &taker);
+	assert_false(take_stop(new.take));
+	say(&giver, HANDOVER_READY, 1);
+	UNTIL(new.n_gone);
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), 1);
+	check_talk();
+	assert_true(has_said(&taker, HANDOVER_READY));
+	assert_true(take_stop(new.take));
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+/* The old worker dies when it had been told that we are ready: whether it let go nobody knows. */
+static void the_old_one_dies(void **state)
+{
+	struct end giver = {}, taker = {};
+
+	(void)state;
+	open_between(&giver, &taker);
 	channel_free(taker.channel);
 	UNTIL(new.n_gone);
 	assert_int_equal(neighbor_sessions(new.neighbors[0]), 0);
@@ -752,6 +838,9 @@ int main(void)
 		TEST(a_field_is_missing),
 		TEST(a_descriptor_is_missing),
 		TEST(the_old_one_dies),
+		TEST(ready_for_what_was_offered_before),
+		TEST(go_for_another),
+		TEST(the_new_one_loses_its_control),
 		TEST(not_the_neighbors_connection),
 		TEST(without_ao_where_it_may_not_be),
 	};
