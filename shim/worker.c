@@ -574,7 +574,12 @@ static void on_message(void *arg, struct ipc_message *m)
 	case MSG_CAPTURE_END: on_capture_end(w, m->id); break;
 	case MSG_METRICS: on_metrics(w, m->id); break;
 	case MSG_HEIR: heirs_set_own(&w->heirs, TAKE_FD(m->fd)); break;
-	case MSG_TAKE_OVER: heirs_take(&w->heirs, m->id, TAKE_FD(m->fd)); break;
+	case MSG_TAKE_OVER:
+		/* Without a configuration every session would be one too many; control starts
+		 * another worker then. */
+		if (w->config)
+			heirs_take(&w->heirs, m->id, TAKE_FD(m->fd));
+		break;
 	case MSG_STOP: w->is_stopping = true; break;
 	default: break;
 	}
@@ -610,6 +615,7 @@ static void end(struct worker *w)
 	heirs_done(&w->heirs);
 	free_listeners(&w->tls);
 	free_listeners(&w->inner);
+	batch_done(&w->batch);
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
 		neighbor_reset(w->neighbors[i], "botlsd is stopping");
 	w->end_ms = loop_now_ms() + END_WAIT_MS;
@@ -643,6 +649,7 @@ static void become_orphan(struct worker *w)
 
 	free_listeners(&w->tls);
 	free_listeners(&w->inner);
+	batch_done(&w->batch); /* listeners of a reload that broke off */
 	for (size_t i = 0; i < ARRAY_SIZE(w->captures); i++)
 		capture_free(TAKE(w->captures[i]));
 	for (size_t i = 0; i < w->config->n_neighbors; i++)

@@ -387,6 +387,54 @@ static void a_bad_certificate(void **state)
 			       "/pki/none.key"));
 }
 
+/* Control is gone in the middle of a reload: what it was about to change is no listener's that a
+ * successor would find taken. */
+static void control_dies_in_a_reload(void **state)
+{
+	struct play *p = *state;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr lo;
+	int listener, pair[2];
+
+	apply(p, GLOBALS DNS "neighbor \"127.0.0.2\" { }\n", NULL);
+	assert_int_equal(ipc_pair(pair), 0);
+	assert_int_equal(addr_parse("127.0.0.1", &lo, NULL), 0);
+	assert_int_equal(sock_listener(&lo, 0, 64, &listener), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&ss, &len), 0);
+	ipc_send(p->ipc, MSG_HEIR, 0, NULL, 0, pair[1]);
+	send_text(p, MSG_CONFIG, "", GLOBALS DNS "neighbor \"127.0.0.3\" { }\n");
+	ipc_send(p->ipc, MSG_LISTENER_TLS, 0, NULL, 0, listener);
+	query(p, "");
+	close(listener);
+	close(pair[1]);
+	ipc_free(TAKE(p->ipc));
+	for (int i = 0, r = 0; r != -ECONNREFUSED; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_true(i < 3000);
+		r = connect(fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+		close(fd);
+		usleep(1000);
+	}
+	assert_int_equal(waitpid(p->pid, NULL, WNOHANG), 0);
+	close(pair[0]);
+}
+
+/* What has no configuration has no neighbor, and must refuse nobody's sessions for that. */
+static void nothing_is_taken_without_a_configuration(void **state)
+{
+	struct play *p = *state;
+	int pair[2];
+	char buf[64];
+
+	assert_int_equal(ipc_pair(pair), 0);
+	ipc_send(p->ipc, MSG_TAKE_OVER, 1, NULL, 0, pair[1]);
+	close(pair[1]);
+	assert_int_equal(reads(p, pair[0], buf, sizeof(buf)), 0);
+	close(pair[0]);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -397,6 +445,8 @@ int main(void)
 		T(many_sessions),
 		T(a_bad_batch_changes_nothing),
 		T(a_bad_certificate),
+		T(control_dies_in_a_reload),
+		T(nothing_is_taken_without_a_configuration),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
