@@ -69,7 +69,7 @@ struct session *neighbor_session(const struct neighbor *n, uint64_t id); /* or N
 struct session *neighbor_next_session(struct neighbor *n, unsigned round);
 /* A frozen session has gone: see session_leave(). */
 void neighbor_leave(struct neighbor *n, struct session *s);
-/* Ends those that do not relay yet. */
+/* Control is gone: see session_end_unready(). */
 void neighbor_end_unready(struct neighbor *n, const char *why);
 
 /* As session_import(). The session is frozen and belongs to no neighbor yet; it must go to

@@ -178,11 +178,8 @@ void neighbor_leave(struct neighbor *n, struct session *s)
 void neighbor_end_unready(struct neighbor *n, const char *why)
 {
 	for (struct link *l = n->links, *next; l; l = next) {
-		enum session_state state = session_state(l->session);
-
 		next = l->next;
-		if (state != SESSION_UP && state != SESSION_CLEAR)
-			session_close(l->session, why);
+		session_end_unready(l->session, why);
 	}
 }
 

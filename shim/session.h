@@ -134,6 +134,8 @@ const char *session_capability_name(enum session_capability c);
  */
 struct fields_in;
 struct fields_out;
+/* Control is gone: ends what has not come so far that it can do without, in an orderly way. */
+void session_end_unready(struct session *s, const char *why);
 /* Why it has to stay where it is, or NULL. */
 const char *session_stays(const struct session *s);
 /* 0 or -EBUSY: session_stays(), an end that is on its way, one of its own callbacks. */

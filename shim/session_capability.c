@@ -560,6 +560,21 @@ bool session_capability_is_settled(const struct session *s)
 	return false;
 }
 
+/* What was asked for may be done or half done: the session ends, one way or the other. */
+bool session_capability_lose_control(struct session *s)
+{
+	struct capability *c = s->capability;
+
+	if (!c)
+		return false;
+	if (c->request) {
+		s->ops->forget_request(s->host, c->request);
+		c->request = 0;
+		relay_pause(s->relay, false);
+	}
+	return c->state != CAPABILITY_ON && !session_capability_is_settled(s);
+}
+
 void session_capability_export(const struct session *s, struct fields_out *o)
 {
 	const struct capability *c = s->capability;

@@ -66,6 +66,8 @@ void session_capability_start(struct session *s);
 void session_capability_end(struct session *s);
 void session_capability_free(struct session *s);
 void session_capability_get_info(const struct session *s, struct session_capability_info *ret);
+/* Control is gone, and answers no more. True: it was still needed. */
+bool session_capability_lose_control(struct session *s);
 /* Both ends know what becomes of it: the session can go on in another process. */
 bool session_capability_is_settled(const struct session *s);
 void session_capability_export(const struct session *s, struct fields_out *o);

@@ -35,6 +35,14 @@ const char *session_stays(const struct session *s)
 	return strcmp(info.version, "TLSv1.3") == 0 ? NULL : "TLS 1.2 cannot move";
 }
 
+void session_end_unready(struct session *s, const char *why)
+{
+	bool is_ready = s->state == SESSION_UP || s->state == SESSION_CLEAR;
+
+	if (session_capability_lose_control(s) || !is_ready)
+		session_close(s, why);
+}
+
 int session_freeze(struct session *s)
 {
 	int r = session_stays(s) ? -EBUSY : relay_freeze(s->relay);

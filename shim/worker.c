@@ -642,7 +642,7 @@ static void on_orphan(void *arg)
 	end(w);
 }
 
-/* Nothing that needs control: no newcomers, and none that are half way. */
+/* Nothing that needs control: no newcomers. */
 static void become_orphan(struct worker *w)
 {
 	unsigned seconds = w->config->drain_time;
@@ -652,8 +652,6 @@ static void become_orphan(struct worker *w)
 	batch_done(&w->batch); /* listeners of a reload that broke off */
 	for (size_t i = 0; i < ARRAY_SIZE(w->captures); i++)
 		capture_free(TAKE(w->captures[i]));
-	for (size_t i = 0; i < w->config->n_neighbors; i++)
-		neighbor_end_unready(w->neighbors[i], "botlsd is being restarted");
 	w->told_left = count_sessions(w);
 	if (w->told_left)
 		log_info("control is gone: %zu sessions go on until a successor takes them over, "
@@ -667,8 +665,13 @@ static void become_orphan(struct worker *w)
 static void on_gone(void *arg)
 {
 	struct worker *w = arg;
+	bool goes_on =
+		!w->is_stopping && w->config && w->config->drain_time && heirs_may_come(&w->heirs);
 
-	if (!w->is_stopping && w->config && w->config->drain_time && heirs_may_come(&w->heirs)) {
+	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
+		neighbor_end_unready(w->neighbors[i],
+				     goes_on ? "botlsd is being restarted" : "botlsd is stopping");
+	if (goes_on) {
 		become_orphan(w);
 		return;
 	}

@@ -479,6 +479,62 @@ static void the_end_while_control_is_at_it(void **state)
 	assert_int_equal(p->forgotten, request);
 }
 
+/* The daemon hears of the end, whatever was asked for: the relay does not wait for an answer. */
+static void control_is_gone(struct play *p)
+{
+	uint32_t request = p->request;
+	char c;
+	size_t n;
+
+	session_end_unready(p->session, "restarted");
+	assert_int_equal(p->forgotten, request);
+	assert_int_equal(p->no_ao, 0);
+	until(p, recv(p->daemon, &c, 1, 0) == 0);
+	until(p, tls_read(p->tls, &c, 1, &n) == TLS_EOF);
+	close(TAKE_FD(p->daemon));
+	close(TAKE_FD(p->neighbor));
+	until(p, p->has_ended);
+}
+
+static void control_dies_in_the_trial(void **state)
+{
+	begin(*state);
+	control_is_gone(*state);
+}
+
+static void control_dies_while_it_turns_on(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	exchange(p, BYTES(OPEN_AO), BYTES(OPEN));
+	until(p, p->switches);
+	control_is_gone(p);
+}
+
+/* What is agreed upon cannot be done any more; what was not agreed upon is not missed. */
+static void control_dies_in_between(void **state)
+{
+	struct play *p = *state;
+
+	begin(p);
+	answer(p, 0, "");
+	exchange(p, BYTES(OPEN), BYTES(OPEN));
+	session_end_unready(p->session, "restarted");
+	daemon_says(p, BYTES(KEEPALIVE));
+	neighbor_gets(p, BYTES(KEEPALIVE));
+	teardown(state);
+	setup(state);
+	p = *state;
+	begin(p);
+	answer(p, 0, "");
+	daemon_says(p, BYTES(OPEN));
+	neighbor_gets(p, BYTES(OPEN_AO));
+	p->forgotten = p->request; /* none is under way */
+	control_is_gone(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +547,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_by_an_old_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_while_control_is_at_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_dies_in_the_trial, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_dies_while_it_turns_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_dies_in_between, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
