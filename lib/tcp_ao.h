@@ -25,7 +25,7 @@
 #define TCP_AO_KERNEL "Linux 6.7 or later with CONFIG_TCP_AO"
 
 /* MAC and, of the same name, key derivation function (RFC 5926, 3.1.1 and 3.2). The last one is not
- * in RFC 5926. All MACs have 96 bits. */
+ * in RFC 5926. All MACs have 96 bits. Processes of other versions read the numbers: they stay. */
 enum tcp_ao_algorithm { TCP_AO_AES_128_CMAC_96, TCP_AO_HMAC_SHA1_96, TCP_AO_HMAC_SHA256_96 };
 
 /* A master key tuple (RFC 5925, 3.1). */

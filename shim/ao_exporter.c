@@ -266,6 +266,8 @@ void ao_exporter_export(const struct ao_exporter *x, struct fields_out *o)
 	fields_put_number(o, "ao.switching-ms", now - x->switch_since);
 	fields_put_number(o, "ao.steady-ms", now - x->steady_since);
 	fields_put_number(o, "ao.not-found", x->not_found);
+	fields_put_number(o, "ao.algorithm", x->p.algorithm);
+	fields_put_number(o, "ao.covers-options", x->p.covers_options);
 }
 
 /* A time so long ago, never before the beginning of time. */
@@ -295,6 +297,11 @@ int ao_exporter_import(const struct ao_exporter_params *p, struct fields_in *f,
 		x->steady_since = ago(fields_number(f, "ao.steady-ms", UINT64_MAX));
 		x->not_found = fields_number(f, "ao.not-found", UINT64_MAX);
 		x->poll_ms = POLL_FIRST_MS;
+		/* The connection's, whatever the configuration says by now. */
+		x->p.algorithm =
+			fields_number_or(f, "ao.algorithm", TCP_AO_HMAC_SHA256_96, p->algorithm);
+		x->p.covers_options =
+			fields_number_or(f, "ao.covers-options", 1, p->covers_options);
 		r = fields_error(f, NULL) < 0 ? -EBADMSG : 0;
 	}
 	if (r < 0) {

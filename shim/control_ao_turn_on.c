@@ -43,6 +43,8 @@ static int turn_on(struct control *c, const struct message_want_ao *want, int fd
 	struct addr peer;
 	int r;
 
+	if (want->algorithm > TCP_AO_HMAC_SHA256_96)
+		return -EINVAL;
 	if (memchr(want->neighbor, '\0', sizeof(want->neighbor)))
 		n = config_neighbor(c->now.config, want->neighbor);
 	if (!n || !ao_is_capability(n))
@@ -51,8 +53,8 @@ static int turn_on(struct control *c, const struct message_want_ao *want, int fd
 		return explain(-ENOPROTOOPT, e);
 	if (fd < 0 || !control_ao_is_connection(c, fd, n) || peer_of(fd, &peer) < 0)
 		return errtext_set(e, -ENOTCONN, "the connection has ended");
-	key.algorithm = n->ao.own.algorithm;
-	key.covers_options = n->ao.own.covers_options;
+	key.algorithm = want->algorithm;
+	key.covers_options = want->covers_options;
 	key.secret = (const char *)want->secret;
 	key.secret_len = sizeof(want->secret);
 	r = want->is_trial ? tcp_ao_may_turn_on(fd, &peer, &key)

@@ -103,10 +103,11 @@ struct message_ao_connection {
 #define MESSAGE_AO_SECRET 32
 
 /* tcp-ao = capability. Key and numbers follow from the connection's TLS, which control does not
- * have; algorithm and options from the configuration, which a worker does not make. */
+ * have; algorithm and options are what was announced, which a reload may have changed since. */
 struct message_want_ao {
 	char neighbor[ADDR_STRLEN];
 	uint8_t is_trial; /* could it be turned on? the key is none */
+	uint8_t algorithm, covers_options;
 	uint8_t secret[MESSAGE_AO_SECRET];
 	uint32_t send_isn, recv_isn;
 };

@@ -258,6 +258,16 @@ static void lost(struct capability *c, const char *why)
 	session_ao_failed(s, text);
 }
 
+static void ask_control(struct capability *c, struct message_want_ao *m, struct errtext *e)
+{
+	struct session *s = c->session;
+
+	m->algorithm = c->algorithm;
+	m->covers_options = c->covers_options;
+	relay_pause(s->relay, true);
+	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), m, e);
+}
+
 static void switch_on(struct capability *c)
 {
 	struct message_want_ao m = {};
@@ -274,8 +284,7 @@ static void switch_on(struct capability *c)
 	m.send_isn = number(material.isn[!is_client]);
 	m.recv_isn = number(material.isn[is_client]);
 	explicit_bzero(&material, sizeof(material));
-	relay_pause(s->relay, true);
-	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), &m, &e);
+	ask_control(c, &m, &e);
 	explicit_bzero(&m, sizeof(m));
 	if (c->request)
 		return;
@@ -455,8 +464,7 @@ static void ask_for_trial(struct capability *c)
 	struct errtext e = {};
 
 	c->is_trial = true;
-	relay_pause(s->relay, true);
-	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), &m, &e);
+	ask_control(c, &m, &e);
 	if (c->request)
 		return;
 	c->is_trial = false;

@@ -2,6 +2,7 @@
 /* TCP-AO keys that follow from TLS: known answers, and two ends over a kernel that is made here. */
 #include "ao_exporter.h"
 
+#include "fields.h"
 #include "tls_pair.h"
 
 #include <errno.h>
@@ -143,9 +144,9 @@ static struct tcp_ao_key default_key(void)
 
 static const uint8_t k1[AO_DERIVED_LEN] = "the secret that TLS gave to both";
 
-static int start(int fd, const uint8_t *secret, uint64_t rekey_ms, uint64_t switch_ms)
+static struct ao_exporter_params params(int fd, uint64_t rekey_ms, uint64_t switch_ms)
 {
-	struct ao_exporter_params p = {
+	return (struct ao_exporter_params){
 		.loop = loop,
 		.fd = fd,
 		.peer = hosts[!fd],
@@ -156,6 +157,11 @@ static int start(int fd, const uint8_t *secret, uint64_t rekey_ms, uint64_t swit
 		.arg = &ends[fd],
 		.ops = &fake,
 	};
+}
+
+static int start(int fd, const uint8_t *secret, uint64_t rekey_ms, uint64_t switch_ms)
+{
+	struct ao_exporter_params p = params(fd, rekey_ms, switch_ms);
 
 	return ao_exporter_new(&p, secret, &ends[fd].exporter);
 }
@@ -240,6 +246,34 @@ static void from_key_to_key(void **state)
 		assert_true(ends[i].n <= 2);
 		assert_int_equal(ends[i].not_found + ends[i].bad + ends[i].failures, 0);
 	}
+}
+
+/* In another process, whose configuration names another algorithm by now: the connection goes on
+ * with its own. */
+static void a_successor(void **state)
+{
+	struct fields_out o = {};
+	struct fields_in in = {};
+	struct end *e = &ends[0];
+	struct ao_exporter_params p = params(0, 5, AO_SWITCH_MS);
+
+	(void)state;
+	assert_int_equal(start(0, k1, 0, AO_SWITCH_MS), 0);
+	assert_int_equal(start(1, k1, 0, AO_SWITCH_MS), 0);
+	WAIT_FOR(both_derived());
+	ao_exporter_freeze(e->exporter);
+	ao_exporter_export(e->exporter, &o);
+	ao_exporter_free(TAKE(e->exporter));
+	p.algorithm = TCP_AO_HMAC_SHA1_96;
+	p.covers_options = true;
+	assert_int_equal(fields_out_error(&o), 0);
+	assert_int_equal(fields_read(&in, o.data, o.len), 0);
+	assert_int_equal(ao_exporter_import(&p, &in, &e->exporter), 0);
+	fields_out_done(&o);
+	assert_int_equal(ao_exporter_thaw(e->exporter), 0);
+	WAIT_FOR(ao_exporter_generation(e->exporter) == 2);
+	assert_int_equal(find(e, 2)->key.algorithm, TCP_AO_AES_128_CMAC_96);
+	assert_false(find(e, 2)->key.covers_options);
 }
 
 /* One end keeps its first key: the other asks in vain, and nothing is lost. */
@@ -483,6 +517,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(from_the_default_key_to_the_first),
 		T(from_key_to_key),
+		T(a_successor),
 		T(one_end_that_does_not_renew),
 		T(a_peer_that_is_ahead),
 		T(a_peer_that_derives_nothing),

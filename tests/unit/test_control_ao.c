@@ -247,9 +247,13 @@ static void turning_it_on(void **state)
 	strangers[0] = accepted_from(r, "127.0.0.3", NULL, &strangers[1]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	memset(&unterminated, 'x', sizeof(unterminated));
+	unterminated.algorithm = 0;
 	assert_int_equal(answer_to(r, &want, 0, fd), -EINVAL);
 	assert_int_equal(answer_to(r, &unterminated, sizeof(want), fd), -EPERM);
 	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EPERM);
+	want.algorithm = 3;
+	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EINVAL);
+	want.algorithm = TCP_AO_AES_128_CMAC_96;
 	/* Static keys, none. */
 	strcpy(want.neighbor, "127.0.0.2");
 	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EPERM);

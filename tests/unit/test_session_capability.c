@@ -328,6 +328,7 @@ static void agreed(void **state)
 	struct session_info i;
 	uint8_t material[40];
 
+	p->config.ao.own.algorithm = TCP_AO_AES_128_CMAC_96;
 	begin(p);
 	assert_int_equal(p->trials, 1);
 	daemon_says(p, BYTES(OPEN));
@@ -345,8 +346,13 @@ static void agreed(void **state)
 	assert_int_equal(p->switches, 0);
 	daemon_says(p, BYTES(KEEPALIVE));
 	neighbor_gets(p, BYTES(KEEPALIVE));
+	/* Of a reload: too late for this session. */
+	p->config.ao.own.algorithm = TCP_AO_HMAC_SHA1_96;
+	p->config.ao.own.covers_options = false;
 	until(p, p->switches);
 
+	assert_int_equal(p->last.algorithm, TCP_AO_AES_128_CMAC_96);
+	assert_int_equal(p->last.covers_options, true);
 	assert_int_equal(tls_export(p->tls, LABEL, "bAO\x01\x01\x01", 6, material, 40), 0);
 	assert_memory_equal(p->last.secret, material, 32);
 	assert_int_equal(p->last.send_isn, number(material + 32)); /* of the client */
