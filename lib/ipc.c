@@ -147,7 +147,7 @@ static void flush_queue(struct ipc *c)
 }
 
 /* 1: one message was handled; 0: nothing there; -errno: the peer is gone or broke the protocol. */
-static int receive_one(struct ipc *c)
+static int receive_one(struct ipc *c, const bool *freed)
 {
 	struct ipc_header header;
 	struct ipc_message m = {.fd = -1};
@@ -168,6 +168,8 @@ static int receive_one(struct ipc *c)
 	m.len = n - sizeof(header);
 	c->cb.on_message(c->arg, &m);
 	cleanup_close(&m.fd);
+	if (!*freed)
+		explicit_bzero(c->buffer, n);
 	return 1;
 }
 
@@ -184,7 +186,7 @@ static void on_io(void *arg, unsigned events)
 		return;
 	c->freed = &freed;
 	for (int i = 0; i < IPC_BUDGET; i++) {
-		int r = receive_one(c);
+		int r = receive_one(c, &freed);
 
 		if (freed)
 			return;
@@ -234,5 +236,6 @@ void ipc_free(struct ipc *c)
 	io_free(c->io);
 	drop_queue(c);
 	close(c->fd);
+	explicit_bzero(c->buffer, sizeof(c->buffer));
 	free(c);
 }

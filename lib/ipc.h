@@ -20,7 +20,7 @@ struct ipc;
 struct ipc_message {
 	uint32_t type;
 	uint32_t id;
-	const void *payload; /* valid during the callback; a NUL follows it */
+	const void *payload; /* valid during the callback, then wiped; a NUL follows it */
 	size_t len;
 	int fd; /* -1, or the callback's: set it to -1 when taking it over, else it is closed */
 };

@@ -14,6 +14,7 @@ struct end {
 	unsigned n, last_id, gone;
 	size_t last_len;
 	char last[64];
+	const char *where; /* it was */
 	int kept_fd;
 	bool keep, free_in_callback;
 };
@@ -27,6 +28,7 @@ static void on_message(void *arg, struct ipc_message *m)
 	e->last_id = m->id;
 	e->last_len = m->len;
 	snprintf(e->last, sizeof(e->last), "%s", (const char *)m->payload);
+	e->where = m->payload;
 	if (e->keep)
 		e->kept_fd = TAKE_FD(m->fd);
 	if (e->free_in_callback)
@@ -92,6 +94,7 @@ static void a_message_with_a_descriptor(void **state)
 	while (!f->b.n)
 		loop_turn(f->loop, true);
 	assert_string_equal(f->b.last, "hello");
+	assert_memory_equal(f->b.where, "\0\0\0\0\0", 5); /* there could be a key in it */
 	assert_int_equal(f->b.last_id, 42);
 	assert_true(f->b.kept_fd >= 0 && f->b.kept_fd != fd);
 	assert_int_equal(fcntl(f->b.kept_fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
