@@ -48,7 +48,7 @@ static int open_listener(struct tls_listeners *l, const struct neighbor_config *
 	struct tcp_ao_key key = keychain_tcp_key(&chain.keys[0]);
 	int first = dial_listener(l, n->address.family, 0), r;
 	_cleanup_close_ int fd = -1;
-	uint16_t port;
+	uint16_t port = 0;
 
 	if (first < 0)
 		return -EAFNOSUPPORT;
