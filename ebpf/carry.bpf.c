@@ -55,7 +55,7 @@ int botls_carry(struct bpf_sk_lookup *ctx)
 {
 	__u32 family = ctx->family;
 	union botls_addr addr, local;
-	struct botls_neighbor *n;
+	struct botls_neighbor *n, *to;
 	struct bpf_sock *sk;
 	long r;
 
@@ -68,6 +68,11 @@ int botls_carry(struct bpf_sk_lookup *ctx)
 		return SK_PASS;
 	n = neighbor_find(&addr, ctx->ingress_ifindex);
 	if (!n || !(n->flags & BOTLS_NEIGHBOR_CARRIED))
+		return SK_PASS;
+	/* Not to us: the daemon's, on its way to a neighbor (lookup.bpf.c), from our address in a
+	 * dynamic one's prefix. */
+	to = neighbor_find(&local, ctx->ingress_ifindex);
+	if (to && !(to->flags & BOTLS_NEIGHBOR_DYNAMIC))
 		return SK_PASS;
 	if (!(n->flags & BOTLS_NEIGHBOR_MAY_ACCEPT))
 		return SK_DROP;

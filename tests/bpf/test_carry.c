@@ -292,6 +292,57 @@ static void test_prefix(void **state)
 	}
 }
 
+static int accept_ours(struct fixture *f, int ms)
+{
+	size_t n;
+	const int *fds = steering_listeners(f->s, &n);
+
+	for (int waited = 0; waited <= ms; waited++)
+		for (size_t i = 0; i < n; i++) {
+			int fd = accept_within(fds[i], i == 0 && waited < ms);
+
+			if (fd >= 0)
+				return fd;
+		}
+	return -ETIMEDOUT;
+}
+
+/* A neighbor of its own in a prefix that is carried: the daemon's way to it is the usual one, which
+ * ever of the programs of `route` the kernel asks first. */
+static void test_in_a_prefix(void **state)
+{
+	const struct steering_entry entries[] = {{.neighbor = parse("192.0.2.0/24"),
+						  .is_required = true,
+						  .is_carried = true,
+						  .may_accept = true},
+						 {.neighbor = parse("192.0.2.2"),
+						  .own = parse("192.0.2.1"),
+						  .is_required = true,
+						  .may_connect = true}};
+	struct fixture *f = *state;
+	struct errtext e = {};
+
+	if (steering_apply(f->s, entries, ARRAY_SIZE(entries), &e) < 0)
+		fail_msg("steering_apply: %s", e.text);
+	for (int i = 0; i < 2; i++) {
+		int daemon = connect_to(&f->w, "192.0.2.2", BOTLS_PORT_BGP, &(struct endpoint){},
+					SOON),
+		    ours;
+
+		if (daemon < 0)
+			fail_msg("%s", strerror(-daemon));
+		ours = accept_ours(f, SOON);
+		assert_true(ours >= 0);
+		expect_talk(daemon, ours);
+		assert_int_equal(accept_within(f->carriers[0], 0), -ETIMEDOUT);
+		close(daemon);
+		close(ours);
+		run("rm -f " BOTLS_BPFFS_PATH "/botls/%llu/lookup", netns_cookie());
+		if (steering_repair(f->s, &e) < 0)
+			fail_msg("%s", e.text);
+	}
+}
+
 /* Whom no key protects is none of the carriers' business, nor is who has no configuration. */
 static void test_others(void **state)
 {
@@ -389,6 +440,7 @@ int main(void)
 		TEST(test_we_connect),
 		TEST(test_way_to_the_daemon),
 		TEST(test_prefix),
+		TEST(test_in_a_prefix),
 		TEST(test_others),
 		TEST(test_fail_closed),
 		TEST(test_successor),
