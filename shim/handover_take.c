@@ -3,6 +3,7 @@
 
 #include "handover_channel.h"
 #include "log.h"
+#include "loop.h"
 #include "plan.h"
 #include "secret.h"
 #include "session.h"
@@ -24,12 +25,22 @@ struct take {
 	struct session *session; /* made, and waits for GO */
 	uint64_t offer;		 /* its number there */
 	char neighbor[ADDR_STRLEN];
+	struct neighbor *made_for;
 	struct take_counts counts;
+	struct log_limit log_limit;
 };
+
+/* A line that the other worker, who may have been taken over, can cause at will. */
+static bool may_log(struct take *t)
+{
+	uint32_t held_back;
+
+	return log_limit_pass(&t->log_limit, loop_now_ms(), &held_back);
+}
 
 static void ask(struct take *t, enum handover_type type, struct fields_out *body)
 {
-	if (channel_send(t->channel, type, body, NULL, 0) < 0)
+	if (channel_send(t->channel, type, body, NULL, 0) < 0 && may_log(t))
 		log_error("the worker before cannot be asked for its sessions: out of memory");
 }
 
@@ -165,7 +176,8 @@ static void on_stays(struct take *t, struct fields_in *f)
 		return;
 	}
 	t->counts.stayed++;
-	log_info("neighbor %s: a session stays with the worker before: %s", name, why);
+	if (may_log(t))
+		log_info("neighbor %s: a session stays with the worker before: %s", name, why);
 	ask(t, HANDOVER_NEXT, NULL);
 }
 
@@ -198,6 +210,7 @@ static void on_session(struct take *t, struct channel_message *m)
 			    &t->session);
 	if (r == 0) {
 		t->offer = offer;
+		t->made_for = n;
 		say_ready(t);
 		return;
 	}
@@ -205,8 +218,9 @@ static void on_session(struct take *t, struct channel_message *m)
 		snprintf(why, sizeof(why), "%s: %s", field, strerror(-r));
 	else
 		snprintf(why, sizeof(why), "%s", strerror(-r));
-	log_warning("neighbor %s: a session of the worker before cannot be taken over (%s)",
-		    t->neighbor, why);
+	if (may_log(t))
+		log_warning("neighbor %s: a session of the worker before cannot be taken over (%s)",
+			    t->neighbor, why);
 	refuse(t, r == -EPERM, why);
 }
 
@@ -217,16 +231,18 @@ static bool is_meant(const struct take *t, struct fields_in *f)
 	       fields_error(f, NULL) == 0;
 }
 
-/* The old worker has let go of it. */
+/* The old worker has let go of it. A reload since then may object, or have taken the neighbor away
+ * and made another one of that name. */
 static void on_go(struct take *t)
 {
-	struct neighbor *n = t->ops->neighbor(t->host, t->neighbor);
+	struct neighbor *n;
 
-	if (n) {
+	if (!objection(t, t->neighbor, &n) && n == t->made_for) {
 		neighbor_take(n, TAKE(t->session));
 		t->counts.moved++;
 	} else {
 		neighbor_discard(TAKE(t->session), true);
+		t->counts.ended++;
 	}
 	ask_next(t);
 }
