@@ -436,14 +436,10 @@ static void test_repair_and_remove(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_neighbor_connects),
-		TEST(test_we_connect),
-		TEST(test_way_to_the_daemon),
-		TEST(test_prefix),
-		TEST(test_in_a_prefix),
-		TEST(test_others),
-		TEST(test_fail_closed),
-		TEST(test_successor),
+		TEST(test_neighbor_connects), TEST(test_we_connect),
+		TEST(test_way_to_the_daemon), TEST(test_prefix),
+		TEST(test_in_a_prefix),	      TEST(test_others),
+		TEST(test_fail_closed),	      TEST(test_successor),
 		TEST(test_repair_and_remove),
 	};
 
