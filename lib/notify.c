@@ -27,7 +27,7 @@ static int parse_number(const char *text, uint64_t *ret)
 }
 
 /* 1: sent; 0: nobody is there to be told. */
-static int send_with(const char *state, const int *fds, size_t n_fds)
+static int send_with(const char *state, const int *fds, size_t n_fds, int wait_ms)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	const struct iovec part = {(void *)state, strlen(state)};
@@ -55,23 +55,29 @@ static int send_with(const char *state, const int *fds, size_t n_fds)
 	/* A manager that is busy is waited for, but not for ever. */
 	do
 		n = sock_send_fds(fd, &part, 1, fds, n_fds);
-	while (n == -EAGAIN && poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, BUSY_MS) > 0);
+	while (n == -EAGAIN && poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, wait_ms) > 0);
 	return n < 0 ? n : 1;
 }
 
 int notify_send(const char *state)
 {
-	int r = send_with(state, NULL, 0);
+	int r = send_with(state, NULL, 0, BUSY_MS);
 
 	return r < 0 ? r : 0;
 }
 
 int notify_store(const char *name, int fd)
 {
+	static bool was_in_vain;
 	char state[128];
+	int r;
 
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
-	return send_with(state, &fd, 1);
+	/* There may be one for each of 64 workers: who did not read once is not waited for again.
+	 */
+	r = send_with(state, &fd, 1, was_in_vain ? 0 : BUSY_MS);
+	was_in_vain = r == -EAGAIN;
+	return r;
 }
 
 int notify_unstore(const char *name)
