@@ -398,10 +398,10 @@ static void it_goes_on(void **state)
 	assert_int_equal(info_of(new.neighbors[0], 7)->own_port, was.own_port);
 	neighbor_metrics(new.neighbors[0], row_after);
 	assert_memory_equal(row, row_after, sizeof(row));
-	daemon_says(KEEPALIVE + 10, 9);
-	UNTIL(neighbor_hears(KEEPALIVE + 10, 9));
-	neighbor_says(KEEPALIVE + 3, 16);
-	UNTIL(daemon_hears(KEEPALIVE + 3, 16));
+	daemon_says(&KEEPALIVE[10], 9);
+	UNTIL(neighbor_hears(&KEEPALIVE[10], 9));
+	neighbor_says(&KEEPALIVE[3], 16);
+	UNTIL(daemon_hears(&KEEPALIVE[3], 16));
 	check_talk();
 	assert_int_equal(info_of(new.neighbors[0], 7)->in->messages[BGP_KEEPALIVE], 3);
 	assert_int_equal(info_of(new.neighbors[0], 7)->out->messages[BGP_KEEPALIVE], 3);
@@ -805,6 +805,28 @@ static void the_new_one_loses_its_control(void **state)
 	channel_free(taker.channel);
 }
 
+/* A reload took the neighbor away, and another one made one of that name. */
+static void another_neighbor_of_that_name(void **state)
+{
+	struct end giver = {}, taker = {};
+	struct neighbor *another;
+
+	(void)state;
+	open_between(&giver, &taker);
+	assert_int_equal(neighbor_new(loop, &neighbor_ops, &new, &new.config->neighbors[0], ctx,
+				      NULL, &another),
+			 0);
+	neighbor_free(new.neighbors[0]);
+	new.neighbors[0] = another;
+	taker.to = giver.channel;
+	say(&giver, HANDOVER_READY, 1);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.ended, 1);
+	assert_int_equal(neighbor_sessions(another), 0);
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
 /* The old worker dies when it had been told that we are ready: whether it let go nobody knows. */
 static void the_old_one_dies(void **state)
 {
@@ -841,6 +863,7 @@ int main(void)
 		TEST(ready_for_what_was_offered_before),
 		TEST(go_for_another),
 		TEST(the_new_one_loses_its_control),
+		TEST(another_neighbor_of_that_name),
 		TEST(not_the_neighbors_connection),
 		TEST(without_ao_where_it_may_not_be),
 	};
