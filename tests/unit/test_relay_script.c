@@ -324,27 +324,46 @@ static void test_write_meets_reset_first(void **state)
 }
 
 /* Progress holds the RST back, but a side that takes a byte now and then does not hold it for ever.
- */
-static void test_reset_towards_slow_side(void **state)
+ * Returns the longest time without progress. */
+static uint64_t reset_towards_slow_side(struct rig *rig)
 {
 	struct fake inner = fake_new(), outer = fake_new();
-	uint64_t since = loop_now_ms(), last = since;
-	struct rig rig;
+	uint64_t last = loop_now_ms(), gap = 0;
 
-	(void)state;
 	inner.chunks = 1;
 	inner.chunk = 10000;
 	inner.after = IO_RESET;
 	outer.room = 0;
-	fake_relay_with(&inner, &outer, &rig, &short_callbacks);
-	while (!rig.has_ended) {
-		if (loop_now_ms() >= last + 10) {
-			last = loop_now_ms();
+	fake_relay_with(&inner, &outer, rig, &short_callbacks);
+	while (!rig->has_ended) {
+		uint64_t now = loop_now_ms();
+
+		if (now >= last + 10) {
+			gap = now - last > gap ? now - last : gap;
+			last = now;
 			outer.room = 1;
 		}
 		assert_int_equal(loop_turn(loop, true), 0);
 	}
-	assert_in_range(loop_now_ms() - since, 900, 1900);
+	return gap;
+}
+
+static void test_reset_towards_slow_side(void **state)
+{
+	uint64_t since, gap, took;
+	struct rig rig;
+	int tries = 0;
+
+	(void)state;
+	/* On a busy machine we may be the ones who stall. */
+	do {
+		if (tries++)
+			rig_close(&rig);
+		since = loop_now_ms();
+		gap = reset_towards_slow_side(&rig);
+		took = loop_now_ms() - since;
+	} while (gap >= 100 && tries < 50);
+	assert_in_range(took, 900, 1900);
 	check_end(&rig, RELAY_INNER, RELAY_RESET);
 	assert_in_range(rig.end.lost[RELAY_INNER], 9000, 9999);
 	rig_close(&rig);
