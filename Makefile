@@ -258,7 +258,7 @@ check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a 
 # What .ci/run runs of it, beside its other tests: one file or test (FILE.py::TEST) of each thing that needs such a kernel, for the 400 s that
 # are left there. Add what a new one needs.
 VM_CI   ?= $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener tls_ktls tls_record,$(BUILD)/tests/unit/test_$(t)) \
-           $(addprefix tests/netns/,test_ktls.py::test_every_byte_both_ways_with_new_keys test_ktls.py::test_the_kernel_does_it \
+           $(addprefix tests/netns/,test_ktls.py::test_the_kernel_does_it \
            test_tcp_ao.py::test_exporter test_tcp_ao_capability.py::test_renews test_tcp_ao_chains.py::test_rollover test_tcp_ao_inbound.py::test_beside_ktls test_tcp_ao_opportunistic.py::test_both_preferred)
 VM_CI_LIMIT ?= 720
 .PHONY: check-vm-ci
