@@ -19,6 +19,7 @@
 #include "neighbor.h"
 #include "session.h"
 #include "sock.h"
+#include "tcp_pair.h"
 #include "tls_pair.h"
 #include "util.h"
 
@@ -347,21 +348,15 @@ static void on_problem(void *arg, const char *where, const char *text)
 	CHECK(false);
 }
 
+/* [0] was accepted. */
 static void connect_pair(int fds[2])
 {
-	struct addr lo = address("127.0.0.1");
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int l;
+	int pair[2];
 
-	CHECK(sock_listener(&lo, 0, 4, &l) == 0);
-	CHECK(getsockname(l, (struct sockaddr *)&ss, &len) == 0);
-	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	CHECK(connect(fds[1], (struct sockaddr *)&ss, len) == 0);
-	fds[0] = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	CHECK(fds[0] >= 0);
+	tcp_pair(pair, 0);
+	fds[0] = pair[1];
+	fds[1] = pair[0];
 	sock_set_reset_on_close(fds[1]); /* no TIME_WAIT for each input */
-	close(l);
 }
 
 /* A good description: of a struct tls that has made its handshake, and by hand. */

@@ -7,6 +7,7 @@
 #define BOTLS_TEST_RELAY_RIG_H
 
 #include "relay.h"
+#include "tcp_pair.h"
 #include "util.h"
 
 #define DEADLINE_MS	  20000
@@ -30,9 +31,6 @@ int rig_teardown(void **state);
 extern unsigned turns;
 void run_for(unsigned ms);
 
-/* [0] connected, [1] was accepted; non-blocking, no Nagle. `buffers` is for all four; 0: as the
- * system has it. */
-void tcp_pair(int ret[2], int buffers);
 void send_all(int fd, const void *data, size_t len);
 void reset(int *fd); /* closes with RST */
 

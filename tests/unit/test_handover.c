@@ -7,8 +7,8 @@
 #include "ipc.h"
 #include "log.h"
 #include "neighbor.h"
-#include "sock.h"
 #include "tls_internal.h"
+#include "tcp_pair.h"
 #include "tls_pair.h"
 #include "util.h"
 
@@ -205,21 +205,13 @@ static void world_close(struct world *w)
 
 /* --- a session, and what its ends see */
 
-static int tcp_pair(int *near)
+static int far_end(int *near)
 {
-	struct addr lo = address("127.0.0.1");
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int far, l;
+	int fds[2];
 
-	assert_int_equal(sock_listener(&lo, 0, 4, &l), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&ss, &len), 0);
-	far = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(far, (struct sockaddr *)&ss, len), 0);
-	*near = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_int_equal(sock_set_nonblock_cloexec(far), 0);
-	close(l);
-	return far;
+	tcp_pair(fds, 0);
+	*near = fds[1];
+	return fds[0];
 }
 
 static const struct session_info *info_of(struct neighbor *n, uint64_t id)
@@ -254,11 +246,11 @@ static void begin_session(struct world *w, uint64_t id, bool tls12)
 	params.check_address = false;
 	params.allow_tls12 = tls12;
 	assert_int_equal(tls_ctx_new(&params, &server, &e), 0);
-	daemon_fd = tcp_pair(&near);
+	daemon_fd = far_end(&near);
 	neighbor_accept_inner(w->neighbors[0], id, near, &lo, &lo);
 	w->last_session = id;
 	UNTIL(w->asking);
-	outer_far = tcp_pair(&near);
+	outer_far = far_end(&near);
 	assert_int_equal(tls_new(server, TLS_SERVER, outer_far, &lo, &neighbor_tls), 0);
 	if (tls12)
 		SSL_set_max_proto_version(neighbor_tls->ssl, TLS1_2_VERSION);

@@ -5,13 +5,12 @@
  */
 #include "session.h"
 
-#include "sock.h"
+#include "tcp_pair.h"
 #include "tls_pair.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -136,24 +135,13 @@ static const struct session_host_ops ops = {
 	.on_ended = on_ended,
 };
 
-/* A TCP connection through loopback; both ends non-blocking. */
 static void connection(int *a, int *b)
 {
-	struct addr lo;
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int l;
+	int fds[2];
 
-	assert_int_equal(addr_parse("127.0.0.1", &lo, NULL), 0);
-	assert_int_equal(sock_listener(&lo, 0, 4, &l), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&ss, &len), 0);
-	assert_int_equal(sock_bound(&lo, 0, a), 0);
-	if (connect(*a, (struct sockaddr *)&ss, len) < 0)
-		assert_int_equal(errno, EINPROGRESS);
-	for (int i = 0; i < 1000 && (*b = accept4(l, NULL, NULL, SOCK_NONBLOCK)) < 0; i++)
-		usleep(1000);
-	assert_true(*b >= 0);
-	close(l);
+	tcp_pair(fds, 0);
+	*a = fds[0];
+	*b = fds[1];
 }
 
 static int play_setup(void **state)

@@ -5,12 +5,11 @@
  */
 #include "session.h"
 
-#include "sock.h"
+#include "tcp_pair.h"
 #include "tls_pair.h"
 #include "util.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -157,20 +156,11 @@ static void turn(struct play *p)
 
 static void connection(int *a, int *b)
 {
-	struct addr lo = address("127.0.0.1");
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct pollfd l = {.events = POLLIN};
+	int fds[2];
 
-	assert_int_equal(sock_listener(&lo, 0, 4, &l.fd), 0);
-	assert_int_equal(getsockname(l.fd, (struct sockaddr *)&ss, &len), 0);
-	assert_int_equal(sock_bound(&lo, 0, a), 0);
-	if (connect(*a, (struct sockaddr *)&ss, len) < 0)
-		assert_int_equal(errno, EINPROGRESS);
-	assert_int_equal(poll(&l, 1, 10000), 1);
-	*b = accept4(l.fd, NULL, NULL, SOCK_NONBLOCK);
-	assert_true(*b >= 0);
-	close(l.fd);
+	tcp_pair(fds, 0);
+	*a = fds[0];
+	*b = fds[1];
 }
 
 static int setup(void **state)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Bytes through an established connection: KeyUpdate, slow sockets, and every way to end. */
+#include "tcp_pair.h"
 #include "tls_pair.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -444,29 +444,12 @@ static void test_tampering(void **state)
 }
 
 /* Real TCP, for what UNIX sockets do in another way. */
-static void tcp_pair(int fd[2])
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(a);
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	getsockname(listener, (struct sockaddr *)&a, &len);
-	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, len), 0);
-	fd[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
-	for (int i = 0; i < 2; i++)
-		fcntl(fd[i], F_SETFL, O_NONBLOCK);
-}
-
 static void open_tcp(struct pair *p, const struct tls_params *c, const struct tls_params *s)
 {
 	int fd[2];
 
 	pair_open(p, c, s);
-	tcp_pair(fd);
+	tcp_pair(fd, 0);
 	for (int i = 0; i < 2; i++) {
 		dup2(fd[i], p->fd[i]);
 		close(fd[i]);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls_pair.h"
 #include "ktls.h"
-#include "sock.h"
+#include "tcp_pair.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 #include <openssl/err.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #define ROUNDS_MAX 200
@@ -70,25 +68,6 @@ bool pair_can_be_in_kernel(void)
 	return support.ciphers;
 }
 
-static void connect_tcp(int ret[2])
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(a);
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
-	ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(ret[0], (struct sockaddr *)&a, len), 0);
-	ret[1] = accept(listener, NULL, NULL);
-	close(listener);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(sock_set_nonblock_cloexec(ret[i]), 0);
-		assert_int_equal(sock_set_nodelay(ret[i]), 0);
-	}
-}
-
 void pair_open(struct pair *p, const struct tls_params *client, const struct tls_params *server)
 {
 	const struct tls_params *params[2] = {[TLS_CLIENT] = client, [TLS_SERVER] = server};
@@ -96,7 +75,7 @@ void pair_open(struct pair *p, const struct tls_params *client, const struct tls
 
 	*p = (struct pair){.raw_alert_sent = {-1, -1}, .raw_alert_received = {-1, -1}};
 	if (pair_in_kernel)
-		connect_tcp(p->fd);
+		tcp_pair(p->fd, 0);
 	else
 		assert_int_equal(
 			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd),
