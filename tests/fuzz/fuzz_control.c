@@ -11,6 +11,7 @@
 #include "control_rig.h"
 
 #include "log.h"
+#include "script.h"
 #include "scripted_clock.h"
 
 #include <dirent.h>
@@ -31,19 +32,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct rig *rig;
 static int real_stderr, no_stderr;
-static const uint8_t *script;
-static size_t script_left;
 static int clients[CLIENTS_MAX];
 static size_t n_clients;
 static size_t n_fds;
-
-static uint8_t next(void)
-{
-	if (!script_left)
-		return 0;
-	script_left--;
-	return *script++;
-}
 
 static const uint8_t *next_bytes(size_t len)
 {

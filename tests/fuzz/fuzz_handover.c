@@ -17,6 +17,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "neighbor.h"
+#include "script.h"
 #include "session.h"
 #include "sock.h"
 #include "tcp_pair.h"
@@ -48,17 +49,7 @@ static struct {
 	struct channel *giver;
 	int inner[2], outer[2]; /* ours, and the daemon's or neighbor's */
 	struct fields_out description;
-	const uint8_t *script;
-	size_t left;
 } play;
-
-static uint8_t next(void)
-{
-	if (!play.left)
-		return 0;
-	play.left--;
-	return *play.script++;
-}
 
 /* --- the new worker */
 
@@ -424,8 +415,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int before = count_fds(), fds[2];
 
-	play.script = data;
-	play.left = size;
+	script = data;
+	script_left = size;
 	play.last_session = 0;
 	play.is_gone = false;
 	CHECK(loop_new(&play.loop) == 0);
@@ -437,7 +428,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(ipc_pair(fds) == 0);
 	CHECK(take_new(play.loop, fds[1], &take_ops, NULL, &play.take) == 0);
 	CHECK(channel_new(play.loop, fds[0], &giver_callbacks, NULL, &play.giver) == 0);
-	for (int i = 0; i < MESSAGES_MAX && play.left && !play.is_gone; i++)
+	for (int i = 0; i < MESSAGES_MAX && script_left && !play.is_gone; i++)
 		say();
 	look();
 	channel_free(play.giver);

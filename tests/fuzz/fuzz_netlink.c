@@ -7,6 +7,7 @@
 #include "check.h"
 #include "rtnl.h"
 #include "rtobject.h"
+#include "script.h"
 #include "util.h"
 
 #include <linux/netlink.h>
@@ -22,16 +23,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static int kernel;
 static struct nl_sock *sk;
-static const uint8_t *script;
-static size_t script_left;
-
-static uint8_t next(void)
-{
-	if (!script_left)
-		return 0;
-	script_left--;
-	return *script++;
-}
 
 static size_t put(uint8_t *at, uint16_t type, uint32_t seq, const void *payload, size_t len,
 		  size_t claimed)

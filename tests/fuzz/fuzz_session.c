@@ -12,6 +12,7 @@
  */
 #include "check.h"
 #include "certs.h"
+#include "script.h"
 #include "scripted_clock.h"
 #include "session.h"
 #include "tls_internal.h"
@@ -32,17 +33,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #define PATIENCE	  120 /* s: no session that is not up lasts longer */
 
 /* ---- the script ---- */
-
-static const uint8_t *script;
-static size_t script_left;
-
-static uint8_t next(void)
-{
-	if (!script_left)
-		return 0;
-	script_left--;
-	return *script++;
-}
 
 /* As many of the next octets as the one before them says. */
 static const uint8_t *next_bytes(size_t *ret_len)

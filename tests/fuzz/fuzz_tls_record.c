@@ -8,6 +8,7 @@
  *	5 the rest goes out, 6 something is read, 7 something is written
  */
 #include "check.h"
+#include "script.h"
 #include "tls_wire.h"
 
 #include <fcntl.h>
@@ -26,20 +27,10 @@ static struct {
 	struct pair pair;
 	struct wire wire;
 	enum tls_side us;
-	const uint8_t *script;
-	size_t left;
 	uint64_t said, heard; /* bytes of data; each has the low bits of its number */
 	unsigned empty;	      /* records without data */
 	bool is_honest, has_failed;
 } play;
-
-static uint8_t next(void)
-{
-	if (!play.left)
-		return 0;
-	play.left--;
-	return *play.script++;
-}
 
 static void seal_data(size_t len)
 {
@@ -163,13 +154,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	play.us = data[0] & 1 ? TLS_SERVER : TLS_CLIENT;
-	play.script = data + 1;
-	play.left = size - 1;
+	script = data + 1;
+	script_left = size - 1;
 	play.said = play.heard = play.empty = 0;
 	play.is_honest = true;
 	play.has_failed = false;
 	wire_open(&play.wire, &play.pair, play.us == TLS_SERVER ? TLS_CLIENT : TLS_SERVER);
-	for (int i = 0; i < STEPS_MAX && play.left; i++)
+	for (int i = 0; i < STEPS_MAX && script_left; i++)
 		step(next());
 	send_out();
 	for (int i = 0; i < 2 * STEPS_MAX; i++)
