@@ -4,6 +4,7 @@
 #include "ao.h"
 
 #include "dial.h"
+#include "needs_ao.h"
 #include "sock.h"
 
 #include <errno.h>
@@ -402,14 +403,6 @@ static void chains_are_bounded(void **state)
 /* --- sockets
  * ----------------------------------------------------------------------------------------------
  */
-
-#define NEEDS_AO()                                                                                 \
-	do {                                                                                       \
-		if (!ao_probe()) {                                                                 \
-			print_message("skipped: this kernel has no TCP-AO (make check-vm)\n");     \
-			skip();                                                                    \
-		}                                                                                  \
-	} while (0)
 
 static uint16_t port_of(int fd)
 {

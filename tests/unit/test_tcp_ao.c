@@ -2,6 +2,7 @@
 /* On a kernel without TCP-AO the one thing to test is that it says so; tests/vm has the others. */
 #include "tcp_ao.h"
 
+#include "needs_ao.h"
 #include "sock.h"
 #include "util.h"
 
@@ -27,25 +28,6 @@ static struct addr parsed(const char *text)
 	assert_int_equal(addr_parse(text, &a, NULL), 0);
 	return a;
 }
-
-static bool has_ao(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = tcp_ao_probe(fd);
-
-	close(fd);
-	assert_true(r == 0 || r == -ENOPROTOOPT);
-	return r == 0;
-}
-
-/* Every test below begins with it. */
-#define NEEDS_AO()                                                                                 \
-	do {                                                                                       \
-		if (!has_ao()) {                                                                   \
-			print_message("skipped: this kernel has no TCP-AO (make check-vm)\n");     \
-			skip();                                                                    \
-		}                                                                                  \
-	} while (0)
 
 static int listener(const char *at, uint16_t *ret_port)
 {

@@ -2,6 +2,7 @@
 /* TCP-AO in the middle of a connection: make check-vm. Without it, nothing may change. */
 #include "tcp_ao.h"
 
+#include "needs_ao.h"
 #include "sock.h"
 #include "util.h"
 
@@ -30,15 +31,6 @@ struct end {
 };
 
 static struct end ends[2];
-
-static bool has_ao(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = tcp_ao_probe(fd);
-
-	close(fd);
-	return r == 0;
-}
 
 static int option(int fd, int level, int name)
 {
@@ -170,14 +162,6 @@ static void assert_signed(void)
 		assert_int_equal(s.recv_id, 1);
 	}
 }
-
-#define NEEDS_AO()                                                                                 \
-	do {                                                                                       \
-		if (!has_ao()) {                                                                   \
-			print_message("skipped: this kernel has no TCP-AO (make check-vm)\n");     \
-			skip();                                                                    \
-		}                                                                                  \
-	} while (0)
 
 static void without_it_nothing_changes(void **state)
 {
