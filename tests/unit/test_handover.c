@@ -542,56 +542,6 @@ static bool has_said(const struct end *e, uint32_t type)
 	return e->n && e->types[e->n - 1] == type;
 }
 
-/* A successor that dies with a session in its hands: the session goes on with the old worker, and
- * the next one gets it. Another one says too late that it is ready. */
-static void successors_that_die(void **state)
-{
-	struct end e = {};
-	int fds[2];
-
-	(void)state;
-	begin_session(&old, 1, false);
-	pair(fds);
-	assert_int_equal(give_new(loop, fds[0], 0, &give_ops, &old, &old.give), 0);
-	assert_int_equal(channel_new(loop, fds[1], &end_callbacks, &e, &e.channel), 0);
-	/* Asked before it knows that its control is gone. */
-	assert_int_equal(channel_send(e.channel, HANDOVER_HELLO, NULL, NULL, 0), 0);
-	for (int i = 0; i < 20; i++)
-		loop_turn(loop, false);
-	assert_int_equal(e.n, 0);
-	give_begin(old.give, 60000);
-	UNTIL(has_said(&e, HANDOVER_WELCOME));
-	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_COUNTERS));
-	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_SESSION));
-	/* It stands still, and nothing is lost. */
-	daemon_says(KEEPALIVE, 19);
-	for (int i = 0; i < 50; i++) {
-		loop_turn(loop, false);
-		assert_false(neighbor_hears(KEEPALIVE, 19));
-		usleep(1000);
-	}
-	/* Somebody else asks. */
-	assert_int_equal(channel_send(e.channel, HANDOVER_HELLO, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_WELCOME));
-	UNTIL(neighbor_hears(KEEPALIVE, 19));
-	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_COUNTERS));
-	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_SESSION));
-	/* It goes on by itself, and what comes later is too late. */
-	daemon_says(KEEPALIVE, 19);
-	UNTIL(neighbor_hears(KEEPALIVE, 19));
-	assert_int_equal(channel_send(e.channel, HANDOVER_READY, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_STOP));
-	assert_int_equal(channel_send(e.channel, HANDOVER_NEXT, NULL, NULL, 0), 0);
-	UNTIL(has_said(&e, HANDOVER_END));
-	check_talk();
-	channel_free(e.channel);
-	UNTIL(old.n_alone);
-}
-
 static void say(struct end *e, uint32_t type, uint64_t offer)
 {
 	struct fields_out o = {};
@@ -609,6 +559,56 @@ static void ask_for_session(struct end *e)
 	UNTIL(has_said(e, HANDOVER_COUNTERS));
 	say(e, HANDOVER_NEXT, 0);
 	UNTIL(has_said(e, HANDOVER_SESSION));
+}
+
+/* A successor that dies with a session in its hands: the session goes on with the old worker, and
+ * the next one gets it. Another one says too late that it is ready. */
+static void successors_that_die(void **state)
+{
+	struct end e = {};
+	int fds[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 0, &give_ops, &old, &old.give), 0);
+	assert_int_equal(channel_new(loop, fds[1], &end_callbacks, &e, &e.channel), 0);
+	/* Asked before it knows that its control is gone. */
+	say(&e, HANDOVER_HELLO, 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, false);
+	assert_int_equal(e.n, 0);
+	give_begin(old.give, 60000);
+	UNTIL(has_said(&e, HANDOVER_WELCOME));
+	say(&e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(&e, HANDOVER_COUNTERS));
+	say(&e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(&e, HANDOVER_SESSION));
+	/* It stands still, and nothing is lost. */
+	daemon_says(KEEPALIVE, 19);
+	for (int i = 0; i < 50; i++) {
+		loop_turn(loop, false);
+		assert_false(neighbor_hears(KEEPALIVE, 19));
+		usleep(1000);
+	}
+	/* Somebody else asks. */
+	say(&e, HANDOVER_HELLO, 0);
+	UNTIL(has_said(&e, HANDOVER_WELCOME));
+	UNTIL(neighbor_hears(KEEPALIVE, 19));
+	say(&e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(&e, HANDOVER_COUNTERS));
+	say(&e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(&e, HANDOVER_SESSION));
+	/* It goes on by itself, and what comes later is too late. */
+	daemon_says(KEEPALIVE, 19);
+	UNTIL(neighbor_hears(KEEPALIVE, 19));
+	say(&e, HANDOVER_READY, 0);
+	UNTIL(has_said(&e, HANDOVER_STOP));
+	say(&e, HANDOVER_NEXT, 0);
+	UNTIL(has_said(&e, HANDOVER_END));
+	check_talk();
+	channel_free(e.channel);
+	UNTIL(old.n_alone);
 }
 
 /* READY of one who asked before, and has an older state of the session. */
@@ -675,23 +675,30 @@ static void lack_ao(struct channel_message *m, struct fields_out *o)
 	fields_put_number(o, "ao-lack", AO_LACK_NO_ANSWER);
 }
 
-static void through(void (*change)(struct channel_message *m, struct fields_out *o),
-		    const struct take_counts *expected)
+/* Both workers, and the test between them. */
+static void begin_between(struct end *giver, struct end *taker)
 {
-	struct end giver = {.change = change, .changes = HANDOVER_SESSION}, taker = {};
 	int a[2], b[2];
 
 	begin_session(&old, 1, false);
 	world_open(&new, same);
 	pair(a);
 	pair(b);
-	assert_int_equal(channel_new(loop, a[1], &end_callbacks, &giver, &giver.channel), 0);
-	assert_int_equal(channel_new(loop, b[0], &end_callbacks, &taker, &taker.channel), 0);
-	giver.to = taker.channel;
-	taker.to = giver.channel;
+	assert_int_equal(channel_new(loop, a[1], &end_callbacks, giver, &giver->channel), 0);
+	assert_int_equal(channel_new(loop, b[0], &end_callbacks, taker, &taker->channel), 0);
+	giver->to = taker->channel;
+	taker->to = giver->channel;
 	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
 	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
 	give_begin(old.give, 60000);
+}
+
+static void through(void (*change)(struct channel_message *m, struct fields_out *o),
+		    const struct take_counts *expected)
+{
+	struct end giver = {.change = change, .changes = HANDOVER_SESSION}, taker = {};
+
+	begin_between(&giver, &taker);
 	UNTIL(new.n_counts);
 	assert_int_equal(new.counts.moved, expected->moved);
 	assert_int_equal(new.counts.stayed, expected->stayed);
@@ -742,19 +749,7 @@ static void without_ao_where_it_may_not_be(void **state)
 
 static void open_between(struct end *giver, struct end *taker)
 {
-	int a[2], b[2];
-
-	begin_session(&old, 1, false);
-	world_open(&new, same);
-	pair(a);
-	pair(b);
-	assert_int_equal(channel_new(loop, a[1], &end_callbacks, giver, &giver->channel), 0);
-	assert_int_equal(channel_new(loop, b[0], &end_callbacks, taker, &taker->channel), 0);
-	giver->to = taker->channel;
-	taker->to = giver->channel;
-	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
-	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
-	give_begin(old.give, 60000);
+	begin_between(giver, taker);
 	UNTIL(has_said(giver, HANDOVER_SESSION));
 	taker->to = NULL; /* READY gets no further */
 	UNTIL(has_said(taker, HANDOVER_READY));
