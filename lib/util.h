@@ -39,6 +39,12 @@ static inline void cleanup_close(int *fd)
 		close(*fd);
 }
 
+static inline void close_all(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cleanup_close(&fds[i]);
+}
+
 static inline void cleanup_fclose(FILE **f)
 {
 	if (*f)

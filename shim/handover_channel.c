@@ -48,12 +48,6 @@ struct channel {
 	uint8_t buffer[sizeof(struct packet) + PACKET_MAX];
 };
 
-static void close_all(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		cleanup_close(&fds[i]);
-}
-
 static void queued_free(struct queued *q)
 {
 	fields_out_done(&q->body);

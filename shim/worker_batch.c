@@ -11,10 +11,9 @@ void batch_init(struct batch *b)
 	memset(b, 0, sizeof(*b));
 }
 
-static void close_all(int *fds, size_t n)
+static void drop_fds(int *fds, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		cleanup_close(&fds[i]);
+	close_all(fds, n);
 	free(fds);
 }
 
@@ -22,8 +21,8 @@ void batch_done(struct batch *b)
 {
 	config_free(b->config);
 	files_free(b->files);
-	close_all(b->tls_fds, b->n_tls);
-	close_all(b->inner_fds, b->n_inner);
+	drop_fds(b->tls_fds, b->n_tls);
+	drop_fds(b->inner_fds, b->n_inner);
 	batch_init(b);
 }
 

@@ -297,3 +297,13 @@ void expect_talk(int a, int b)
 	expect_bytes(a, b);
 	expect_bytes(b, a);
 }
+
+unsigned long long netns_cookie(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookie, &len), 0);
+	return cookie;
+}

@@ -22,6 +22,7 @@ struct world {
 
 void world_make(struct world *w);
 void world_done(struct world *w);
+unsigned long long netns_cookie(void); /* of the one that we are in: the folder of its pins */
 void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Output of a command, at most 4095 bytes, in a static buffer. */
 const char *output_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

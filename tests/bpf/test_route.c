@@ -37,16 +37,6 @@ static void start(struct fixture *f)
 	assert_string_equal(steering_name(f->s), "route");
 }
 
-static unsigned long long netns_cookie(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	uint64_t cookie = 0;
-	socklen_t len = sizeof(cookie);
-
-	assert_int_equal(getsockopt(fd, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookie, &len), 0);
-	return cookie;
-}
-
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
