@@ -341,8 +341,7 @@ ssize_t sock_receive_fds(int fd, void *buf, size_t len, int *ret_fds, size_t max
 		return -errno;
 	n_fds = take_fds(&msg, fds);
 	if (n_fds > max || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		for (size_t i = 0; i < n_fds; i++)
-			close(fds[i]);
+		close_all(fds, n_fds);
 		return -EMSGSIZE;
 	}
 	memcpy(ret_fds, fds, n_fds * sizeof(int));

@@ -16,7 +16,7 @@
 #include "handover_channel.h"
 #include "ipc.h"
 #include "log.h"
-#include "neighbor.h"
+#include "neighbor_host.h"
 #include "script.h"
 #include "session.h"
 #include "sock.h"
@@ -52,70 +52,6 @@ static struct {
 } play;
 
 /* --- the new worker */
-
-static uint32_t want(void *host, struct neighbor *n, struct session *s)
-{
-	(void)host;
-	(void)n;
-	(void)s;
-	return 0;
-}
-
-static uint32_t want_outer(void *host, struct neighbor *n, struct session *s, bool clear)
-{
-	(void)clear;
-	return want(host, n, s);
-}
-
-static void forget_request(void *host, uint32_t id)
-{
-	(void)host;
-	(void)id;
-}
-
-static bool may_handshake(void *host)
-{
-	(void)host;
-	return false;
-}
-
-static void on_handshakes(void *host, enum session_direction direction, int change)
-{
-	(void)host;
-	(void)direction;
-	(void)change;
-}
-
-static void on_fallback(void *host, struct neighbor *n, bool allow_clear)
-{
-	(void)host;
-	(void)n;
-	(void)allow_clear;
-}
-
-static void show_ao(void *host, struct neighbor *n, int fd)
-{
-	(void)host;
-	(void)n;
-	(void)fd;
-}
-
-static void on_empty(void *host, struct neighbor *n)
-{
-	(void)host;
-	(void)n;
-}
-
-static const struct neighbor_host_ops neighbor_ops = {
-	.want_outer = want_outer,
-	.want_inner = want,
-	.forget_request = forget_request,
-	.may_handshake = may_handshake,
-	.on_handshakes = on_handshakes,
-	.show_ao = show_ao,
-	.on_fallback = on_fallback,
-	.on_empty = on_empty,
-};
 
 static struct neighbor *find_neighbor(void *host, const char *name)
 {
@@ -421,8 +357,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	play.is_gone = false;
 	CHECK(loop_new(&play.loop) == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(play.neighbors); i++)
-		CHECK(neighbor_new(play.loop, &neighbor_ops, NULL, &play.config->neighbors[i], NULL,
-				   "no certificate", &play.neighbors[i]) == 0);
+		CHECK(neighbor_new(play.loop, &idle_neighbor_host, NULL, &play.config->neighbors[i],
+				   NULL, "no certificate", &play.neighbors[i]) == 0);
 	connect_pair(play.inner);
 	connect_pair(play.outer);
 	CHECK(ipc_pair(fds) == 0);
