@@ -239,12 +239,13 @@ static void on_poll_clear(void *arg)
 			continue;
 		any = true;
 		count = steering_clear_count(c->steering, &n->address);
-		if (count && !p->had_clear)
+		if (count && !p->clear_since)
 			log_warning("neighbor %s: a session in CLEAR TEXT is up (mode preferred)",
 				    n->name);
-		if (!count && p->had_clear)
+		if (!count && p->clear_since)
 			control_clear_ended(c, n->name);
-		p->had_clear = count > 0;
+		if (!count || !p->clear_since)
+			p->clear_since = count ? time(NULL) : 0;
 	}
 	if (any)
 		timer_set_ms(c->poll_clear, POLL_CLEAR_MS);

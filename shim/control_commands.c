@@ -71,11 +71,10 @@ void control_gathers_free(struct control *c)
  */
 
 /* Higher says more about the neighbor as a whole. */
-static int rank(const struct jv *neighbor)
+static int rank(const char *state)
 {
 	static const char *const order[] = {"off",	  "error",     "idle",	"held",
 					    "connecting", "handshake", "clear", "up"};
-	const char *state = jv_get_string(neighbor, "state", "");
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (strcmp(state, order[i]) == 0)
@@ -92,7 +91,8 @@ static void keep_later(struct jv *into, struct jv *from, const char *key)
 
 static struct jv *merge(struct jv *a, struct jv *b)
 {
-	struct jv *into = rank(b) > rank(a) ? b : a, *from = into == a ? b : a;
+	bool is_b = rank(jv_get_string(b, "state", "")) > rank(jv_get_string(a, "state", ""));
+	struct jv *into = is_b ? b : a, *from = is_b ? a : b;
 
 	keep_later(into, from, "last_failure");
 	keep_later(into, from, "last_notification");
@@ -185,6 +185,23 @@ static void add_ao(struct control *c, struct jv *o, const struct neighbor_config
 	jv_set(jv_get_mutable(o, "tcp_ao"), "listener", l);
 }
 
+/* The workers see only what goes through them; the daemon itself may have accepted a session. */
+static void add_clear(struct control *c, struct jv *o, size_t at)
+{
+	const struct peer *p = &c->now.peers[at];
+	unsigned count = 0;
+
+	if (p->allow_clear)
+		count = steering_clear_count(c->steering, &c->now.config->neighbors[at].address);
+	jv_set_bool(o, "fallback", p->allow_clear);
+	jv_set_uint(o, "clear_sessions", count);
+	if (!count || rank(jv_get_string(o, "state", "")) >= rank("clear"))
+		return;
+	jv_set_string(o, "state", "clear");
+	if (p->clear_since)
+		jv_set_int(o, "since", p->clear_since);
+}
+
 /* What control knows better than any worker. */
 static void add_own_knowledge(struct control *c, struct jv *o, size_t at)
 {
@@ -195,11 +212,7 @@ static void add_own_knowledge(struct control *c, struct jv *o, size_t at)
 	if (p->own.family != AF_UNSPEC)
 		jv_set_string(o, "local_address", addr_format(&p->own, text));
 	add_ao(c, o, &c->now.config->neighbors[at]);
-	jv_set_bool(o, "fallback", p->allow_clear);
-	jv_set_uint(o, "clear_sessions",
-		    p->allow_clear ? steering_clear_count(c->steering,
-							  &c->now.config->neighbors[at].address)
-				   : 0);
+	add_clear(c, o, at);
 }
 
 static struct jv *neighbors_json(struct gather *g)

@@ -34,7 +34,8 @@ struct state {
 		struct addr own;       /* our address towards it, AF_UNSPEC: unknown */
 		uint64_t clear_votes;  /* bit per worker: no TLS there for its time (preferred) */
 		bool allow_clear;      /* all of them say so */
-		bool had_clear;	       /* a session in clear text was seen since */
+		uint64_t clear_since;  /* a session in clear text is there, seconds since the epoch;
+					  0: none */
 		bool ao_rest;	       /* a connection waits for keys to come or to go */
 		bool ao_had_rest;      /* the same, a look ago */
 		uint64_t ao_since;     /* when that began, seconds since the epoch */

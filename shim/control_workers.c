@@ -169,7 +169,7 @@ static void on_fallback(struct control *c, struct child *child, const struct ipc
 	if (allow == p->allow_clear)
 		return;
 	p->allow_clear = allow;
-	p->had_clear = false;
+	p->clear_since = 0;
 	if (control_steer(c, &c->now, &e) < 0) {
 		control_steer_later(c);
 		log_error("neighbor %s: cannot change the guard, trying again: %s", n->name,

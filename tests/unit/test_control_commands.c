@@ -41,10 +41,15 @@ static int setup_three(void **state)
 /* The request is on its way to every worker; its id. */
 static uint32_t ask_workers(struct rig *r, int *ret_fd, uint32_t type, const char *request)
 {
+	uint32_t before = r->c->last_id;
+
 	*ret_fd = crig_dial(r);
 	crig_say(*ret_fd, "%s", request);
+	crig_until(r, r->c->last_id != before);
 	for (size_t i = 0; i < r->c->n_children; i++)
-		crig_until(r, !r->workers[i].ipc || crig_count(&r->workers[i], type) == 1);
+		crig_until(r, !r->workers[i].ipc ||
+				      (crig_count(&r->workers[i], type) > 0 &&
+				       crig_last(&r->workers[i], type)->id == r->c->last_id));
 	return r->c->last_id;
 }
 
@@ -170,6 +175,43 @@ static void show_what_control_knows(void **state)
 	assert_int_equal(jv_get_int(neighbor(answer, "127.0.0.2"), "clear_sessions", -1), 0);
 	jv_free(answer);
 	close(fd);
+}
+
+/* A session that the daemon itself accepted is in no worker's answer. */
+static void show_clear_beside_the_workers(void **state)
+{
+	static const char *const cases[][2] = {
+		{"idle", "clear"}, {"error", "clear"}, {"handshake", "clear"}, {"up", "up"}};
+	struct message_fallback vote = {.neighbor = "127.0.0.3", .allow_clear = true};
+	struct rig *r = *state;
+
+	r->steering.clear_count = 1;
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, &vote, sizeof(vote));
+	crig_until(r, crig_entry(r, "127.0.0.3")->allow_clear);
+	timer_set_ms(r->c->poll_clear, 0);
+	crig_settle(r);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct jv *n;
+		struct jv *answer;
+		uint32_t id;
+		int fd;
+
+		id = ask_workers(r, &fd, MSG_QUERY, SHOW);
+		status(&r->workers[0], id, "127.0.0.3", cases[i][0], ",\"since\":1");
+		status(&r->workers[0], id, "127.0.0.2", cases[i][0], ",\"since\":1");
+		crig_reply_text(&r->workers[0], MSG_STATUS_END, id, "{}");
+		answer = crig_hear(r, fd);
+		n = neighbor(answer, "127.0.0.3");
+		assert_string_equal(jv_get_string(n, "state", ""), cases[i][1]);
+		if (strcmp(cases[i][0], cases[i][1]) == 0)
+			assert_int_equal(jv_get_int(n, "since", 0), 1);
+		else
+			assert_true(jv_get_int(n, "since", 0) > 1700000000);
+		n = neighbor(answer, "127.0.0.2");
+		assert_string_equal(jv_get_string(n, "state", ""), cases[i][0]);
+		jv_free(answer);
+		close(fd);
+	}
 }
 
 static void expect_merged(const struct jv *answer)
@@ -785,6 +827,7 @@ int main(void)
 		T1(show_without_a_word_from_workers),
 		T1(show_one),
 		T1(show_what_control_knows),
+		T1(show_clear_beside_the_workers),
 		T3(answers_are_merged),
 		T3(states_have_an_order),
 		T1(one_worker_in_parts),
