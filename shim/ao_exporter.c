@@ -323,7 +323,7 @@ void ao_exporter_free(struct ao_exporter *x)
 
 bool ao_exporter_is_derived(const struct ao_exporter *x)
 {
-	return x->is_derived;
+	return x->is_derived || x->p.is_installed;
 }
 
 unsigned ao_exporter_generation(const struct ao_exporter *x)

@@ -85,7 +85,7 @@ void ao_exporter_export(const struct ao_exporter *x, struct fields_out *o);
 int ao_exporter_import(const struct ao_exporter_params *p, struct fields_in *f,
 		       struct ao_exporter **ret);
 
-/* Both ends sign with a derived key: the default one is gone. */
+/* Both ends sign with a derived key: the default one is gone, or there was none. */
 bool ao_exporter_is_derived(const struct ao_exporter *x);
 /* Derived keys so far, K_1 included. */
 unsigned ao_exporter_generation(const struct ao_exporter *x);

@@ -61,5 +61,7 @@ extern const struct session_host_ops neighbor_session_ops;
 unsigned neighbor_sessions_max(const struct neighbor *n);
 void neighbor_add_link(struct link *l);
 void neighbor_remove_link(struct link *l);
+/* What a connection carries; its keys by name, as far as they are configured. */
+struct jv *neighbor_ao_json(const struct session_info *i, const struct neighbor_config *config);
 
 #endif

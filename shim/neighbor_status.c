@@ -93,8 +93,7 @@ static struct jv *tls_json(const struct tls_info *t)
 	return r ? (jv_free(o), NULL) : o;
 }
 
-/* What a connection carries. Its keys by name, as far as they are configured. */
-static struct jv *ao_json(const struct session_info *i, const struct neighbor_config *config)
+struct jv *neighbor_ao_json(const struct session_info *i, const struct neighbor_config *config)
 {
 	const struct tcp_ao_status *ao = &i->ao;
 	struct keychain c = ao_chain(config);
@@ -104,7 +103,7 @@ static struct jv *ao_json(const struct session_info *i, const struct neighbor_co
 	int r = jv_set_uint(o, "send_id", ao->send_id);
 
 	r |= jv_set_uint(o, "recv_id", ao->recv_id);
-	if (config->ao.mode == AO_EXPORTER) {
+	if (config->ao.mode == AO_EXPORTER || i->ao_generation) {
 		r |= jv_set_bool(o, "derived", i->has_derived_ao);
 		r |= jv_set_uint(o, "generation", i->ao_generation);
 	}
@@ -255,7 +254,7 @@ static struct jv *session_json(const struct neighbor *n, struct session *s, unsi
 	if (i.ao_lack)
 		r |= jv_set_string(o, "tcp_ao_lack", ao_lack_text(i.ao_lack));
 	if (i.has_ao && n->config)
-		r |= jv_set(o, "tcp_ao", ao_json(&i, n->config));
+		r |= jv_set(o, "tcp_ao", neighbor_ao_json(&i, n->config));
 	if (i.capability.state != CAPABILITY_NONE)
 		r |= jv_set(o, "tcp_ao_capability", capability_json(&i.capability));
 	r |= jv_set(o, "in", stream_json(i.in));

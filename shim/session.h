@@ -165,8 +165,7 @@ struct session_info {
 	bool has_tls, has_ao;
 	struct tls_info tls;
 	struct tcp_ao_status ao;
-	bool has_derived_ao; /* tcp-ao = exporter: both ends sign with a key that follows from TLS
-			      */
+	bool has_derived_ao;	/* signed with a key that follows from TLS, at both ends */
 	unsigned ao_generation; /* how many such keys there were; 0: none */
 	struct session_capability_info capability;
 	bool dials_without_ao; /* tcp-ao-policy = preferred */

@@ -276,6 +276,34 @@ static void a_successor(void **state)
 	assert_false(find(e, 2)->key.covers_options);
 }
 
+/* tcp-ao = capability: K_1 is the connection's first key, so no default one is ever seen or
+ * deleted. */
+static void a_first_key_that_is_there(void **state)
+{
+	const struct tcp_ao_key first = {
+		.send_id = 1, .recv_id = 1, .secret = (const char *)k1, .secret_len = sizeof(k1)};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct ao_exporter_params p = params(i, 20, UINT64_MAX);
+
+		ends[i] = (struct end){.current = 1, .rnext = 1};
+		assert_int_equal(fake_add(i, &hosts[!i], &first), 0);
+		p.is_installed = true;
+		assert_int_equal(ao_exporter_new(&p, k1, &ends[i].exporter), 0);
+		assert_int_equal(ends[i].n, 1);
+		assert_int_equal(ao_exporter_generation(ends[i].exporter), 1);
+		assert_true(ao_exporter_is_derived(ends[i].exporter));
+	}
+	WAIT_FOR(ao_exporter_generation(ends[0].exporter) > 3 &&
+		 ao_exporter_generation(ends[1].exporter) > 3);
+	for (int i = 0; i < 2; i++) {
+		assert_true(ends[i].n <= 2);
+		assert_null(find(&ends[i], 1));
+		assert_int_equal(ends[i].not_found + ends[i].bad + ends[i].failures, 0);
+	}
+}
+
 /* One end keeps its first key: the other asks in vain, and nothing is lost. */
 static void one_end_that_does_not_renew(void **state)
 {
@@ -518,6 +546,7 @@ int main(void)
 		T(from_the_default_key_to_the_first),
 		T(from_key_to_key),
 		T(a_successor),
+		T(a_first_key_that_is_there),
 		T(one_end_that_does_not_renew),
 		T(a_peer_that_is_ahead),
 		T(a_peer_that_derives_nothing),

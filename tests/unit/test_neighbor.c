@@ -2,6 +2,7 @@
 #include "neighbor_host.h"
 
 #include "log.h"
+#include "neighbor_internal.h"
 #include "sock.h"
 #include "tls_pair.h"
 #include "util.h"
@@ -207,6 +208,42 @@ static void tcp_ao_is_demanded(void **state)
 	jv_free(status);
 }
 
+/* Of keys that follow from TLS the status tells, however TCP-AO began; of others there is nothing
+ * to tell. */
+static void tcp_ao_is_shown(void **state)
+{
+	static const struct {
+		enum ao_mode mode;
+		unsigned generation;
+		bool is_shown;
+	} cases[] = {
+		{AO_STATIC, 0, false},	   {AO_EXPORTER, 0, true},   {AO_EXPORTER, 3, true},
+		{AO_CAPABILITY, 0, false}, {AO_CAPABILITY, 3, true},
+	};
+	struct play *p = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct session_info info = {
+			.ao = {.send_id = 4, .recv_id = 5, .good = 6, .bad = 7},
+			.has_derived_ao = cases[i].generation,
+			.ao_generation = cases[i].generation,
+		};
+		struct jv *status;
+
+		p->config.ao.mode = cases[i].mode;
+		status = neighbor_ao_json(&info, &p->config);
+		assert_int_equal(jv_get_int(status, "send_id", -1), 4);
+		assert_int_equal(jv_get_int(status, "recv_id", -1), 5);
+		assert_int_equal(jv_get_int(status, "good", -1), 6);
+		assert_int_equal(jv_get_int(status, "bad", -1), 7);
+		assert_int_equal(jv_get_int(status, "generation", -1),
+				 cases[i].is_shown ? (int)cases[i].generation : -1);
+		assert_int_equal(!!jv_get(status, "derived"), cases[i].is_shown);
+		assert_int_equal(jv_get_bool(status, "derived", false), !!cases[i].generation);
+		jv_free(status);
+	}
+}
+
 static void sessions_are_capped(void **state)
 {
 	struct play *p = *state;
@@ -295,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(roles),
 		T(tcp_ao_is_demanded),
+		T(tcp_ao_is_shown),
 		T(sessions_are_capped),
 		T(required_never_falls_back),
 		T(preferred_falls_back_and_returns),
