@@ -116,10 +116,10 @@ static const struct neighbor_config *wanted_neighbor(struct control *c, const st
 	if (!n || n->mode == MODE_OFF || !addr_contains(&n->address, &want->peer) ||
 	    want->own.family != want->peer.family || addr_is_prefix(&want->peer))
 		return NULL;
-	if (n->mode == MODE_TCP_AO && m->type == MSG_WANT_OUTER)
-		return want->clear ? n : NULL;
 	if (want->without_ao && !ao_is_opportunistic(n))
 		return NULL;
+	if (n->mode == MODE_TCP_AO && m->type == MSG_WANT_OUTER)
+		return want->clear ? n : NULL;
 	if (want->clear && !c->now.peers[n - c->now.config->neighbors].allow_clear)
 		return NULL;
 	return n;

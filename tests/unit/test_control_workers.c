@@ -17,6 +17,7 @@
 	"neighbor \"127.0.0.2\" { }\n"                                                             \
 	"neighbor \"127.0.0.3\" { mode = preferred }\n"                                            \
 	"neighbor \"127.0.0.4\" { mode = off }\n"                                                  \
+	"neighbor \"127.0.0.5\" { mode = tcp-ao tcp-ao = static tcp-ao-key = own }\n"              \
 	"neighbor \"127.0.7.0/24\" { }\n"                                                          \
 	"neighbor \"::2\" { local-address = \"::1\" }\n"
 
@@ -216,6 +217,20 @@ static void clear_text(void **state)
 	assert_int_equal(ask(r, MSG_WANT_OUTER, &m, sizeof(m), &fd)->error, -EPERM);
 }
 
+/* mode = tcp-ao has nothing but its keys: never without them. */
+static void clear_text_without_keys(void **state)
+{
+	struct message_want m = want("127.0.0.5", "127.0.0.1", "127.0.0.5");
+	struct rig *r = *state;
+	int fd;
+
+	m.clear = 1;
+	m.without_ao = 1;
+	assert_int_equal(ask(r, MSG_WANT_OUTER, &m, sizeof(m), &fd)->error, -EPERM);
+	m.without_ao = 0;
+	assert_int_not_equal(ask(r, MSG_WANT_OUTER, &m, sizeof(m), &fd)->error, -EPERM);
+}
+
 /* --- preferred: all workers must have gone without TLS
  * -------------------------------------------------------------------------- */
 
@@ -413,7 +428,7 @@ static void it_is_started_again(void **state)
 	assert_int_not_equal(w->pid, pid);
 	assert_int_equal(child_pid(r->c->children[1]), w->pid);
 	assert_int_equal(child_restarts(r->c->children[1]), 1);
-	assert_int_equal(w->config->n_neighbors, 6);
+	assert_int_equal(w->config->n_neighbors, 7);
 	assert_int_equal(w->batch_id, 0);
 	assert_int_equal(crig_last(w, MSG_LOG_LEVEL)->id, LOG_LEVEL_DEBUG);
 	assert_int_equal(crig_count(w, MSG_FALLBACK_BEGIN), 1);
@@ -516,6 +531,7 @@ int main(void)
 		T1(what_is_refused),
 		T1(what_is_no_request),
 		T1(clear_text),
+		T1(clear_text_without_keys),
 		T3(votes),
 		T1(votes_for_nobody),
 		T0(sixty_four_votes),
