@@ -84,6 +84,8 @@ static void on_fallback_timer(void *arg)
 /* Starts the time anew, or stops it, as the sessions are now. */
 static void update_fallback(struct neighbor *n)
 {
+	if (n->is_orphan)
+		return;
 	if (!n->config || n->config->mode != MODE_PREFERRED || has_established(n)) {
 		timer_stop(n->fallback);
 		set_allow_clear(n, false, "TLS is up");

@@ -69,7 +69,8 @@ struct session *neighbor_session(const struct neighbor *n, uint64_t id); /* or N
 struct session *neighbor_next_session(struct neighbor *n, unsigned round);
 /* A frozen session has gone: see session_leave(). */
 void neighbor_leave(struct neighbor *n, struct session *s);
-/* Control is gone: see session_end_unready(). */
+/* Control is gone: see session_end_unready(). Whether clear text is allowed is its successor's to
+ * say. */
 void neighbor_end_unready(struct neighbor *n, const char *why);
 
 /* As session_import(). The session is frozen and belongs to no neighbor yet; it must go to

@@ -43,6 +43,7 @@ struct neighbor {
 	int64_t since;
 
 	bool allow_clear;
+	bool is_orphan; /* control is gone: there is nothing that could be allowed */
 	struct timer *fallback;
 
 	uint64_t n_sessions, n_established, n_handshakes, failures[TLS_REASONS];

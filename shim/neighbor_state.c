@@ -177,6 +177,8 @@ void neighbor_leave(struct neighbor *n, struct session *s)
 
 void neighbor_end_unready(struct neighbor *n, const char *why)
 {
+	n->is_orphan = true;
+	timer_stop(n->fallback);
 	for (struct link *l = n->links, *next; l; l = next) {
 		next = l->next;
 		session_end_unready(l->session, why);

@@ -312,6 +312,27 @@ static void preferred_falls_back_and_returns(void **state)
 	neighbor_set_config(p->n, &p->config, p->ctx, NULL, false);
 }
 
+/* Without control nothing is opened, and so nothing said of it, whatever ends. */
+static void an_orphan_does_not_fall_back(void **state)
+{
+	struct play *p = *state, clock = {};
+	int daemon;
+
+	p->config.mode = MODE_PREFERRED;
+	begin(p);
+	daemon = daemon_connects(p);
+	until(p, p->outer_wanted == 1);
+	neighbor_end_unready(p->n, "botlsd is being restarted");
+	until(p, neighbor_sessions(p->n) == 0);
+	close(daemon);
+	/* One that began later, and has as much time. */
+	assert_int_equal(neighbor_new(p->loop, &ops, &clock, &p->config, p->ctx, NULL, &clock.n),
+			 0);
+	until(p, clock.told == 1);
+	assert_int_equal(p->told, 0);
+	neighbor_free(clock.n);
+}
+
 static void a_dropped_neighbor_ends_with_its_sessions(void **state)
 {
 	struct play *p = *state;
@@ -336,6 +357,7 @@ int main(void)
 		T(sessions_are_capped),
 		T(required_never_falls_back),
 		T(preferred_falls_back_and_returns),
+		T(an_orphan_does_not_fall_back),
 		T(a_dropped_neighbor_ends_with_its_sessions),
 	};
 
