@@ -148,6 +148,16 @@ static void on_counters(struct take *t, struct fields_in *f)
 	ask(t, HANDOVER_NEXT, NULL);
 }
 
+/* It goes on with the old worker, which was given its time by a configuration like ours. */
+static void note_stay(struct take *t, const char *name)
+{
+	struct neighbor *n = t->ops->neighbor(t->host, name);
+
+	t->counts.stayed++;
+	if (n)
+		neighbor_is_elsewhere(n, t->ops->config(t->host)->drain_time * 1000ULL);
+}
+
 static void refuse(struct take *t, bool has_to_end, const char *why)
 {
 	struct fields_out o = {};
@@ -155,7 +165,7 @@ static void refuse(struct take *t, bool has_to_end, const char *why)
 	if (has_to_end)
 		t->counts.ended++;
 	else
-		t->counts.stayed++;
+		note_stay(t, t->neighbor);
 	fields_put_number(&o, "end", has_to_end);
 	fields_put_text(&o, "why", why);
 	ask(t, HANDOVER_REFUSE, &o);
@@ -175,7 +185,7 @@ static void on_stays(struct take *t, struct fields_in *f)
 		refuse(t, true, against);
 		return;
 	}
-	t->counts.stayed++;
+	note_stay(t, name);
 	if (may_log(t))
 		log_info("neighbor %s: a session stays with the worker before: %s", name, why);
 	ask(t, HANDOVER_NEXT, NULL);
@@ -250,7 +260,7 @@ static void on_go(struct take *t)
 static void on_stop(struct take *t)
 {
 	neighbor_discard(TAKE(t->session), false);
-	t->counts.stayed++;
+	note_stay(t, t->neighbor);
 	ask_next(t);
 }
 

@@ -81,6 +81,14 @@ static void on_fallback_timer(void *arg)
 	set_allow_clear(n, true, why);
 }
 
+/* How long another worker may still have a session. */
+static uint64_t elsewhere_ms(const struct neighbor *n)
+{
+	uint64_t now = loop_now_ms();
+
+	return n->elsewhere_until_ms > now ? n->elsewhere_until_ms - now : 0;
+}
+
 /* Starts the time anew, or stops it, as the sessions are now. */
 static void update_fallback(struct neighbor *n)
 {
@@ -92,7 +100,14 @@ static void update_fallback(struct neighbor *n)
 		return;
 	}
 	if (!n->allow_clear && !timer_is_set(n->fallback))
-		timer_set_ms(n->fallback, n->config->fallback_after * 1000ULL);
+		timer_set_ms(n->fallback, n->config->fallback_after * 1000ULL + elsewhere_ms(n));
+}
+
+void neighbor_is_elsewhere(struct neighbor *n, uint64_t ms)
+{
+	n->elsewhere_until_ms = loop_now_ms() + ms;
+	timer_stop(n->fallback);
+	update_fallback(n);
 }
 
 void neighbor_fallback_begin(struct neighbor *n)

@@ -79,6 +79,9 @@ int neighbor_import(struct neighbor *n, uint64_t id, struct fields_in *f, int in
 		    int outer_fd, struct session **ret);
 /* It is `n`'s, which may be another one than before if the configuration is, and goes on. */
 void neighbor_take(struct neighbor *n, struct session *s);
+/* A session of it stays with the old worker, for so long at most: the time for which it may go
+ * without TLS (preferred) begins then. */
+void neighbor_is_elsewhere(struct neighbor *n, uint64_t ms);
 /* `reset`: both sides get RST; else the connections stay for whoever has them too. */
 void neighbor_discard(struct session *s, bool reset);
 

@@ -45,6 +45,7 @@ struct neighbor {
 	bool allow_clear;
 	bool is_orphan; /* control is gone: there is nothing that could be allowed */
 	struct timer *fallback;
+	uint64_t elsewhere_until_ms; /* neighbor_is_elsewhere() */
 
 	uint64_t n_sessions, n_established, n_handshakes, failures[TLS_REASONS];
 	uint64_t ended[BM_SESSION_VALUES]; /* what its ended sessions had counted */

@@ -389,6 +389,32 @@ static void one_stays(void **state)
 	assert_int_equal(new.counts.left, 0);
 }
 
+static bool may_be_clear(struct neighbor *n)
+{
+	_cleanup_jv_ struct jv *status = neighbor_status(n, 0);
+
+	return jv_get_bool(status, "fallback", false);
+}
+
+/* With TLS 1.2 it stays where it is, and is a session over TLS: clear text is for those that have
+ * none. */
+static void one_that_prefers_tls_stays(void **state)
+{
+	static const char preferred[] =
+		"mode = preferred\nfallback-after = 2\nneighbor " NEIGHBOR " {\n" SETTINGS
+		"/ca\n}\nneighbor 127.0.0.2 {\n" SETTINGS "/ca\n}\n";
+
+	(void)state;
+	world_close(&old);
+	world_open(&old, preferred);
+	begin_session(&old, 1, true);
+	world_open(&new, preferred);
+	hand_over();
+	assert_int_equal(new.counts.stayed, 1);
+	UNTIL(may_be_clear(new.neighbors[1]));
+	assert_false(may_be_clear(new.neighbors[0]));
+}
+
 static void ends_in_order(const char *config)
 {
 	char c;
@@ -789,6 +815,7 @@ int main(void)
 		TEST(it_goes_on),
 		TEST(another_number),
 		TEST(one_stays),
+		TEST(one_that_prefers_tls_stays),
 		TEST(no_longer_configured),
 		TEST(configured_otherwise),
 		TEST(mode_is_off),

@@ -312,6 +312,24 @@ static void preferred_falls_back_and_returns(void **state)
 	neighbor_set_config(p->n, &p->config, p->ctx, NULL, false);
 }
 
+/* A session over TLS that an old worker still has is no reason to do without TLS. */
+static void a_session_elsewhere(void **state)
+{
+	struct play *p = *state, clock = {};
+
+	p->config.mode = MODE_PREFERRED;
+	begin(p);
+	neighbor_is_elsewhere(p->n, 60000);
+	assert_int_equal(neighbor_new(p->loop, &ops, &clock, &p->config, p->ctx, NULL, &clock.n),
+			 0);
+	until(p, clock.told == 1);
+	assert_int_equal(p->told, 0);
+	neighbor_free(clock.n);
+	neighbor_is_elsewhere(p->n, 0);
+	until(p, p->told == 1);
+	assert_true(p->allow_clear);
+}
+
 /* Without control nothing is opened, and so nothing said of it, whatever ends. */
 static void an_orphan_does_not_fall_back(void **state)
 {
@@ -357,6 +375,7 @@ int main(void)
 		T(sessions_are_capped),
 		T(required_never_falls_back),
 		T(preferred_falls_back_and_returns),
+		T(a_session_elsewhere),
 		T(an_orphan_does_not_fall_back),
 		T(a_dropped_neighbor_ends_with_its_sessions),
 	};
