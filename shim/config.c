@@ -10,8 +10,8 @@
 static const char *const daemon_accounts[] = {"root",	"bird",	     "frr",  "gobgp",
 					      "exabgp", "_openbgpd", "_bgpd"};
 
-/* The sessions that two daemons can have at once while they resolve a collision, twice. */
-#define HOST_SESSIONS 4
+/* Of one neighbor at once: two that collide, and those that end or are stale. */
+#define HOST_SESSIONS 8
 
 struct loader {
 	struct conf_problems *problems;

@@ -94,7 +94,7 @@ struct neighbor_config {
 	uint64_t key_update_records; /* 16 .. 2^24, default 2^23: TLS 1.3 KeyUpdate after that many
 					records sent */
 	uint32_t max_sessions; /* dynamic prefixes: sessions at once, 1..10000, default 100; single
-				  host: always 4 */
+				  host: always 8 */
 };
 
 /* Or is it left alone, or given TCP-AO alone? */

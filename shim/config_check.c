@@ -111,7 +111,7 @@ static void check_address(const struct neighbor_config *n, const struct conf_blo
 		if (conf_has(b, "max-sessions"))
 			conf_problem(p, conf_place_of(b, "max-sessions"),
 				     "max-sessions: only a prefix can have it, a single neighbor "
-				     "has 4: remove it");
+				     "has 8: remove it");
 	} else if (n->role == ROLE_CONNECT) {
 		conf_problem(p, conf_place_of(b, "role"),
 			     "role connect: nobody can connect to the prefix %s: set role = accept",

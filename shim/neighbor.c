@@ -9,9 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Sessions at once of one single-host neighbor: two that collide, and those that end or are stale.
- */
-#define HOST_SESSIONS_MAX 8
 /* tcp-ao = capability did not work: a session that lives is worth more than another try. */
 #define NO_AO_MS 3600000
 
@@ -463,11 +460,6 @@ static bool can_work(const struct neighbor *n)
 	return n->config->mode == MODE_TCP_AO ? !n->error[0] : n->ctx != NULL;
 }
 
-unsigned neighbor_sessions_max(const struct neighbor *n)
-{
-	return addr_is_prefix(&n->config->address) ? n->config->max_sessions : HOST_SESSIONS_MAX;
-}
-
 /* Why this neighbor may not have another session in this direction now, or NULL. */
 static const char *refusal(const struct neighbor *n, enum session_direction direction)
 {
@@ -479,7 +471,7 @@ static const char *refusal(const struct neighbor *n, enum session_direction dire
 		return "role is accept: our daemon may not connect";
 	if (direction == SESSION_IN && n->config->role == ROLE_CONNECT)
 		return "role is connect: the neighbor may not connect";
-	if (n->n_links >= neighbor_sessions_max(n))
+	if (n->n_links >= n->config->max_sessions)
 		return "too many sessions at once";
 	return NULL;
 }

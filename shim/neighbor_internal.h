@@ -60,7 +60,6 @@ struct neighbor {
 };
 
 extern const struct session_host_ops neighbor_session_ops;
-unsigned neighbor_sessions_max(const struct neighbor *n);
 void neighbor_add_link(struct link *l);
 void neighbor_remove_link(struct link *l);
 /* What a connection carries; its keys by name, as far as they are configured. */

@@ -202,7 +202,7 @@ int neighbor_import(struct neighbor *n, uint64_t id, struct fields_in *f, int in
 	};
 	int r;
 
-	if (!l || n->n_links >= neighbor_sessions_max(n)) {
+	if (!l || n->n_links >= n->config->max_sessions) {
 		close(inner_fd);
 		close(outer_fd);
 		free(l);

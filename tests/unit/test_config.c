@@ -333,7 +333,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(n->user_timeout, 0);
 	assert_int_equal(n->keepalive, 60);
 	assert_int_equal(n->key_update_records, 1 << 23);
-	assert_int_equal(n->max_sessions, 4);
+	assert_int_equal(n->max_sessions, 8);
 }
 
 static void neighbors_inherit_and_override(void **state)

@@ -85,6 +85,7 @@ static int setup(void **state)
 	p->config.handshake_timeout = 5;
 	p->config.fallback_after = 1;
 	p->config.hold_time = 60;
+	p->config.max_sessions = 8;
 	*state = p;
 	return 0;
 }
