@@ -120,6 +120,8 @@ static bool tell_counters(struct give *g)
 	fields_put_text(&o, "neighbor", neighbor_name(n));
 	neighbor_export_counters(n, &o);
 	answer(g, HANDOVER_COUNTERS, &o);
+	/* They are the successor's now: another one may ask both of us. */
+	neighbor_forget_counters(n);
 	return true;
 }
 

@@ -62,6 +62,8 @@ void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct
 struct fields_in;
 struct fields_out;
 void neighbor_export_counters(const struct neighbor *n, struct fields_out *o);
+/* They begin anew. */
+void neighbor_forget_counters(struct neighbor *n);
 /* Adds them to what is there. What is not rightly said is left out. */
 void neighbor_import_counters(struct neighbor *n, struct fields_in *f);
 struct session *neighbor_session(const struct neighbor *n, uint64_t id); /* or NULL */

@@ -79,6 +79,13 @@ void neighbor_export_counters(const struct neighbor *n, struct fields_out *o)
 	}
 }
 
+void neighbor_forget_counters(struct neighbor *n)
+{
+	n->n_sessions = n->n_established = n->n_handshakes = 0;
+	memset(n->failures, 0, sizeof(n->failures));
+	memset(n->ended, 0, sizeof(n->ended));
+}
+
 static void import_counts(struct neighbor *n, struct fields_in *f)
 {
 	char name[FIELDS_NAME_MAX];

@@ -389,6 +389,34 @@ static void one_stays(void **state)
 	assert_int_equal(new.counts.left, 0);
 }
 
+/* Two restarts within the time that a session stays: what was counted goes on once. */
+static void counted_once(void **state)
+{
+	uint64_t row[BM_VALUES];
+	int fds[2], again;
+
+	(void)state;
+	begin_session(&old, 1, true);
+	world_open(&new, same);
+	pair(fds);
+	again = dup(fds[1]);
+	assert_int_equal(give_new(loop, fds[0], 3, &give_ops, &old, &old.give), 0);
+	assert_int_equal(take_new(loop, fds[1], &take_ops, &new, &new.take), 0);
+	give_begin(old.give, 60000);
+	UNTIL(new.n_counts);
+	neighbor_metrics(new.neighbors[0], row);
+	assert_int_equal(row[BM_SESSIONS_BEGUN], 1);
+	assert_int_equal(row[BM_HANDSHAKES], 1);
+	/* The next successor has it from both. */
+	take_free(TAKE(new.take));
+	new.n_counts = 0;
+	assert_int_equal(take_new(loop, again, &take_ops, &new, &new.take), 0);
+	UNTIL(new.n_counts);
+	neighbor_metrics(new.neighbors[0], row);
+	assert_int_equal(row[BM_SESSIONS_BEGUN], 1);
+	assert_int_equal(row[BM_HANDSHAKES], 1);
+}
+
 static bool may_be_clear(struct neighbor *n)
 {
 	_cleanup_jv_ struct jv *status = neighbor_status(n, 0);
@@ -816,6 +844,7 @@ int main(void)
 		TEST(another_number),
 		TEST(one_stays),
 		TEST(one_that_prefers_tls_stays),
+		TEST(counted_once),
 		TEST(no_longer_configured),
 		TEST(configured_otherwise),
 		TEST(mode_is_off),
