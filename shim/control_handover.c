@@ -147,16 +147,6 @@ static struct child *taker_of(const struct control *c, const struct predecessor 
 	return c->n_children ? c->children[number % c->n_children] : NULL;
 }
 
-void control_handover_started(struct control *c, struct child *child)
-{
-	struct control_handover *h = c->handover;
-
-	heir_make(&h->heirs[child_number(child)], child);
-	for (struct predecessor *p = h->predecessors; p; p = p->next)
-		if (p->fd >= 0 && taker_of(c, p) == child)
-			child_send(child, MSG_TAKE_OVER, p->id, NULL, 0, p->fd);
-}
-
 void control_handover_died(struct control *c, struct child *child)
 {
 	heir_drop(&c->handover->heirs[child_number(child)]);
@@ -198,6 +188,23 @@ static void tell(struct control_handover *h)
 		log_info("%llu of its sessions had to end: the configuration is against them now",
 			 (unsigned long long)ended);
 	forget_ended(h);
+}
+
+void control_handover_started(struct control *c, struct child *child)
+{
+	struct control_handover *h = c->handover;
+
+	heir_make(&h->heirs[child_number(child)], child);
+	for (struct predecessor *p = h->predecessors; p; p = p->next) {
+		if (taker_of(c, p) != child)
+			continue;
+		if (p->fd >= 0)
+			child_send(child, MSG_TAKE_OVER, p->id, NULL, 0, p->fd);
+		else
+			p->is_done = true; /* whoever knew what it gave has died, too */
+	}
+	if (h->predecessors && !h->is_told)
+		tell(h);
 }
 
 void control_handover_on_taken(struct control *c, struct child *child, const struct ipc_message *m)

@@ -134,6 +134,26 @@ static void a_predecessor_that_is_done(void **state)
 	crig_until(r, crig_logged(r, "5 sessions were taken over from the botlsd before"));
 }
 
+/* It ended, and so did the worker that had asked it: the others are told of all the same. */
+static void one_that_nobody_tells_of(void **state)
+{
+	struct rig *r = *state;
+	struct message_taken taken = {.moved = 5};
+	struct fake_worker *w = &r->workers[0];
+	int a = pass_pair(0), b = pass_pair(1);
+
+	start(r, 2, "worker-0-77:worker-1-78");
+	crig_until(r, crig_count(w, MSG_TAKE_OVER) == 2);
+	close(a);
+	crig_settle(r);
+	crig_kill(w);
+	crig_until(r, w->n_started == 2 && crig_count(w, MSG_TAKE_OVER) == 1);
+	assert_false(crig_logged(r, "were taken over"));
+	crig_reply(w, MSG_TAKEN, 2, &taken, sizeof(taken));
+	crig_until(r, crig_logged(r, "5 sessions were taken over from the botlsd before"));
+	close(b);
+}
+
 /* Neighbors that were in clear text are so from the beginning; what the file says is not believed
  * of others. */
 static void fallback(void **state)
@@ -176,6 +196,7 @@ int main(void)
 		TEST(an_end_for_each_worker),
 		TEST(predecessors),
 		TEST(a_predecessor_that_is_done),
+		TEST(one_that_nobody_tells_of),
 		TEST(fallback),
 		TEST(strangers),
 	};
