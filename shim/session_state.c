@@ -230,6 +230,7 @@ static void get_session(struct fields_in *f, struct session *s)
 static void check_connections(struct fields_in *f, const struct session *s, int inner, int outer)
 {
 	struct sock_connection c;
+	struct tcp_ao_status ao;
 
 	if (sock_get_connection(inner, &c) < 0)
 		fields_refuse(f, "inner connection", -ENOTCONN);
@@ -243,6 +244,9 @@ static void check_connections(struct fields_in *f, const struct session *s, int 
 		fields_refuse(f, "is-clear", -EPERM);
 	if (s->ao_lack && !ao_is_opportunistic(s->config))
 		fields_refuse(f, "ao-lack", -EPERM);
+	if (ao_is_wanted(s->config) && s->config->ao.policy == AO_REQUIRED &&
+	    tcp_ao_get_status(outer, &ao) < 0)
+		fields_refuse(f, "tcp-ao", -EPERM);
 }
 
 static int import_ao(struct session *s, struct fields_in *f)

@@ -681,13 +681,20 @@ static void lack_ao(struct channel_message *m, struct fields_out *o)
 	fields_put_number(o, "ao-lack", AO_LACK_NO_ANSWER);
 }
 
+/* Nobody knows how it was configured. */
+static void take_config_out(struct channel_message *m, struct fields_out *o)
+{
+	copy_but(m, o, "config");
+}
+
 /* Both workers, and the test between them. */
 static void begin_between(struct end *giver, struct end *taker)
 {
 	int a[2], b[2];
 
 	begin_session(&old, 1, false);
-	world_open(&new, same);
+	if (!new.config)
+		world_open(&new, same);
 	pair(a);
 	pair(b);
 	assert_int_equal(channel_new(loop, a[1], &end_callbacks, giver, &giver->channel), 0);
@@ -704,6 +711,8 @@ static void through(void (*change)(struct channel_message *m, struct fields_out 
 {
 	struct end giver = {.change = change, .changes = HANDOVER_SESSION}, taker = {};
 
+	if (change == take_config_out)
+		giver.changes = HANDOVER_WELCOME;
 	begin_between(&giver, &taker);
 	UNTIL(new.n_counts);
 	assert_int_equal(new.counts.moved, expected->moved);
@@ -751,6 +760,19 @@ static void without_ao_where_it_may_not_be(void **state)
 {
 	(void)state;
 	through(lack_ao, &(struct take_counts){.ended = 1});
+}
+
+static void without_ao_where_it_must_be(void **state)
+{
+	(void)state;
+	world_open(&new, "neighbor " NEIGHBOR " {\n\ttcp-ao = exporter\n" SETTINGS "/ca\n}\n");
+	through(take_config_out, &(struct take_counts){.ended = 1});
+}
+
+static void an_unknown_configuration(void **state)
+{
+	(void)state;
+	through(take_config_out, &(struct take_counts){.moved = 1});
 }
 
 static void open_between(struct end *giver, struct end *taker)
@@ -861,6 +883,8 @@ int main(void)
 		TEST(another_neighbor_of_that_name),
 		TEST(not_the_neighbors_connection),
 		TEST(without_ao_where_it_may_not_be),
+		TEST(without_ao_where_it_must_be),
+		TEST(an_unknown_configuration),
 	};
 
 	neighbor_ops = idle_neighbor_host;
