@@ -101,7 +101,7 @@ static int enqueue(struct ipc *c, const struct ipc_header *header, const void *p
 		memcpy(q->payload, payload, len);
 	q->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd >= 0 && q->fd < 0) {
-		free(q);
+		free_queued(q);
 		return -ENOMEM;
 	}
 	*c->tail = q;

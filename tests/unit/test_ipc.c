@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc.h"
 #include "loop.h"
+#include "memory_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 struct end {
@@ -126,6 +128,32 @@ static void a_burst(void **state)
 	close(fd);
 }
 
+/* What was copied to wait, and then cannot: there is no descriptor left for the copy of its own. */
+static void a_secret_that_cannot_wait(void **state)
+{
+	struct fixture *f = *state;
+	char payload[4000] = "x", *secret;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct rlimit limit, none;
+	size_t len;
+
+	if (MEMORY_IS_SANITIZED)
+		skip();
+	for (unsigned i = 0; i < 3000; i++)
+		assert_int_equal(ipc_send(f->a.ipc, 1, i, payload, sizeof(payload), -1), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = limit.rlim_max};
+	secret = memory_secret();
+	len = strlen(secret);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(ipc_send(f->a.ipc, 1, 1, secret, len, fd), -ENOMEM);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	explicit_bzero(secret, len);
+	free(secret);
+	assert_false(memory_has_secret());
+	close(fd);
+}
+
 static void limits(void **state)
 {
 	struct fixture *f = *state;
@@ -217,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_message_with_a_descriptor, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_burst, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_secret_that_cannot_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_other_end_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
