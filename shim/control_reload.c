@@ -339,6 +339,7 @@ static void commit(struct reload *r)
 			control_give(c, c->children[i]);
 	}
 	reset_rekeyed(c, r->plan);
+	control_handover_fallback(c);
 	log_info("reloaded: %zu kept, %zu changed, %zu added, %zu dropped, %zu reset",
 		 r->plan->n_keep, r->plan->n_change, r->plan->n_add, r->plan->n_drop,
 		 r->plan->n_resets);

@@ -173,6 +173,38 @@ static void fallback(void **state)
 	assert_string_equal(crig_last(&r->workers[0], MSG_FALLBACK_BEGIN)->payload, "127.0.0.3");
 }
 
+/* Does the manager keep the names of those in clear text? */
+static bool has_fallback(struct rig *r, bool had)
+{
+	char text[128];
+	ssize_t n;
+
+	while ((n = recv(r->notify_fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+		text[n] = '\0';
+		if (strstr(text, "FDNAME=fallback"))
+			had = strncmp(text, "FDSTORE=1", 9) == 0;
+	}
+	return had;
+}
+
+/* A neighbor that was in clear text and must use TLS now, is not in clear text when it prefers TLS
+ * again. */
+static void fallback_is_forgotten(void **state)
+{
+	struct message_fallback vote = {.neighbor = "127.0.0.3", .allow_clear = 1};
+	struct rig *r = *state;
+
+	start(r, 0, "");
+	crig_reply(&r->workers[0], MSG_FALLBACK, 0, &vote, sizeof(vote));
+	crig_settle(r);
+	assert_true(crig_entry(r, "127.0.0.3")->allow_clear);
+	assert_true(has_fallback(r, false));
+	crig_write(r, "neighbor \"127.0.0.3\" { }\n");
+	jv_free(crig_ask(r, "{\"command\":\"reload\"}"));
+	assert_false(crig_entry(r, "127.0.0.3")->allow_clear);
+	assert_false(has_fallback(r, true));
+}
+
 /* Names that are not ours, or that say nothing. */
 static void strangers(void **state)
 {
@@ -198,6 +230,7 @@ int main(void)
 		TEST(a_predecessor_that_is_done),
 		TEST(one_that_nobody_tells_of),
 		TEST(fallback),
+		TEST(fallback_is_forgotten),
 		TEST(strangers),
 	};
 
