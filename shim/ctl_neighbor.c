@@ -88,6 +88,20 @@ static void print_ao(const struct ctl *c, const struct jv_cursor *neighbor)
 	ctl_field_ao(c, &listener, 2, "At our port", "of all neighbors ");
 }
 
+/* botlsd counts those on the wire; the ones that go through it are among the sessions. */
+static int64_t clear_past_us(const struct jv_cursor *neighbor)
+{
+	struct jv_cursor sessions = jv_read_array(neighbor, "sessions");
+	int64_t n = jv_read_int(neighbor, "clear_sessions", 0);
+
+	for (size_t i = 0; i < jv_size(sessions.value); i++) {
+		struct jv_cursor session = jv_read_item(&sessions, i);
+
+		n -= strcmp(jv_read_string(&session, "state", ""), "clear") == 0;
+	}
+	return n > 0 ? n : 0;
+}
+
 static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 {
 	const char *description = jv_read_string(neighbor, "description", "");
@@ -108,10 +122,10 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 		  jv_read_bool(neighbor, "dynamic", false) ? ", dynamic (a prefix)" : "");
 	if (jv_read_bool(neighbor, "fallback", false))
 		ctl_field_as(c, TEXT_BAD, 2, "Fallback", "CLEAR TEXT IS ALLOWED NOW");
-	if (jv_read_int(neighbor, "clear_sessions", 0))
+	if (clear_past_us(neighbor))
 		ctl_field_as(c, TEXT_BAD, 2, "Clear text",
 			     "%" PRId64 " session(s) that the daemon itself accepted",
-			     jv_read_int(neighbor, "clear_sessions", 0));
+			     clear_past_us(neighbor));
 	ctl_field_string(c, neighbor, "local_address", 2, "Local address");
 	ctl_field_int(c, neighbor, "tls_port", 2, "TLS port");
 	if (as)

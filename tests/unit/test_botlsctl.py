@@ -302,9 +302,11 @@ Last NOTIFICATION
 
 
 def test_show_neighbor_in_clear_text(ctl):
-    out = ctl("show", "neighbor", "192.0.2.9", answer=show(dict(CLEAR, clear_sessions=1))).stdout
+    out = ctl("show", "neighbor", "192.0.2.9", answer=show(dict(CLEAR, clear_sessions=2))).stdout
     assert "Fallback          CLEAR TEXT IS ALLOWED NOW\n" in out
     assert "Clear text        1 session(s) that the daemon itself accepted\n" in out
+    # The one that goes through botlsd is no such.
+    assert "itself accepted" not in ctl("show", "neighbor", "192.0.2.9", answer=show(dict(CLEAR, clear_sessions=1))).stdout
     assert "192.0.2.2 port 8179, CLEAR TEXT\n" in out
     assert "Certificate of the neighbor" not in out
 
