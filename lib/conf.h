@@ -191,6 +191,11 @@ void conf_problem(struct conf_problems *p, struct conf_place at, const char *fmt
 void conf_problem_unreadable(struct conf_problems *p, unsigned file, int error);
 /* Zero when nothing is wrong. */
 size_t conf_problems_count(const struct conf_problems *p);
+/* For a text that a stranger may have written, and where what is wrong is of no interest: one is
+ * enough, and of a list no more is kept than it may have. Costs then follow the length. */
+void conf_problems_be_strict(struct conf_problems *p);
+bool conf_problems_are_strict(const struct conf_problems *p);
+bool conf_problems_are_enough(const struct conf_problems *p);
 /* Hands all of them over by file and line; those of one line in the order in which they were found.
  */
 void conf_problems_report(struct conf_problems *p, conf_report_fn *report, void *arg);

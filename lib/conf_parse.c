@@ -76,16 +76,21 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	const struct conf_option *o =
 		conf_option(parser->schema, opt->name, conf_kind_scope(parser->schema, b->kind));
 	struct conf_setting *s = find(b, o);
+	struct conf_place at = {parser->file, line_of(cfg)};
 	bool is_first = !conf_is_list(o) || cfg_opt_size(opt) == 1;
 
 	*(const char **)result = ""; /* what libconfuse keeps */
-	if (s && is_first) {
-		conf_problem(parser->problems, (struct conf_place){parser->file, line_of(cfg)},
-			     "%s is set twice, first in line %u: remove one", o->name, s->line);
+	if (s && is_first)
+		conf_problem(parser->problems, at, "%s is set twice, first in line %u: remove one",
+			     o->name, s->line);
+	else if (s && s->n_values == o->max && conf_problems_are_strict(parser->problems))
+		conf_problem(parser->problems, at, "%s has too many values", o->name);
+	if (conf_problems_are_enough(parser->problems))
+		return -1;
+	if (s && is_first)
 		return 0;
-	}
 	if (!s) {
-		parser->error = add_setting(b, o, line_of(cfg));
+		parser->error = add_setting(b, o, at.line);
 		s = &b->settings[b->n_settings - 1];
 	}
 	if (!parser->error)
@@ -194,7 +199,7 @@ static int parse_chunks(const struct scanned *text)
 {
 	const struct conf_schema *s = parser->schema;
 
-	for (size_t i = 0; i < text->n_chunks; i++) {
+	for (size_t i = 0; i < text->n_chunks && !conf_problems_are_enough(parser->problems); i++) {
 		const struct chunk *c = &text->chunks[i];
 		cfg_opt_t opts[CONF_OPTIONS_MAX + 1], block[] = {CFG_END(), CFG_END()};
 		_cleanup_fclose_ FILE *f = NULL;

@@ -16,6 +16,7 @@ struct conf_problems {
 	unsigned n_files;
 	struct problem *items;
 	size_t n, n_left_out;
+	bool is_strict;
 };
 
 int conf_problems_new(struct conf_problems **ret)
@@ -110,6 +111,21 @@ void conf_problem_unreadable(struct conf_problems *p, unsigned file, int error)
 		conf_problem(p, at, "cannot be read: it is not for everybody: be root");
 	else
 		conf_problem(p, at, "cannot be read: %s", strerror(-error));
+}
+
+void conf_problems_be_strict(struct conf_problems *p)
+{
+	p->is_strict = true;
+}
+
+bool conf_problems_are_enough(const struct conf_problems *p)
+{
+	return p->is_strict && conf_problems_count(p);
+}
+
+bool conf_problems_are_strict(const struct conf_problems *p)
+{
+	return p->is_strict;
 }
 
 size_t conf_problems_count(const struct conf_problems *p)

@@ -501,7 +501,7 @@ int conf_scan(const struct conf_schema *schema, const char *text, size_t len, un
 	s.out = secret_alloc(2 * len + 8);
 	if (!s.out)
 		return -ENOMEM;
-	while ((t = next_token(&s)) != TOKEN_END && !s.error)
+	while (!conf_problems_are_enough(p) && !s.error && (t = next_token(&s)) != TOKEN_END)
 		on_token(&s, t);
 	end_statement(&s, s.n_out);
 	if (s.in_block)

@@ -147,14 +147,17 @@ static bool next_field(const uint8_t *data, size_t len, size_t *at, struct field
 int fields_read(struct fields_in *f, const void *data, size_t len)
 {
 	struct field field;
+	unsigned n = 0;
 
 	*f = (struct fields_in){};
-	for (size_t at = 0; at < len;) {
-		if (!next_field(data, len, &at, &field)) {
+	for (size_t at = 0; at < len && !f->error; n++) {
+		if (n == FIELDS_COUNT_MAX)
+			f->error = -E2BIG;
+		else if (!next_field(data, len, &at, &field))
 			f->error = -EBADMSG;
-			return f->error;
-		}
 	}
+	if (f->error)
+		return f->error;
 	f->data = data;
 	f->len = len;
 	return 0;

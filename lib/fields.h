@@ -18,6 +18,8 @@
 
 #define FIELDS_NAME_MAX 48
 #define FIELDS_MAX	(64u << 20) /* bytes in all */
+/* That many can be read: looking one up goes through those before it. */
+#define FIELDS_COUNT_MAX 1024
 
 /* A zeroed one is empty. */
 struct fields_out {
@@ -43,7 +45,7 @@ struct fields_in {
 	char field[FIELDS_NAME_MAX + 1]; /* and of which field; "": of none */
 };
 
-/* 0, or -EBADMSG: these are no fields. */
+/* 0; -EBADMSG: these are no fields; -E2BIG: too many. */
 int fields_read(struct fields_in *f, const void *data, size_t len);
 bool fields_has(const struct fields_in *f, const char *name);
 /* The field has to be there (-ENOENT), be of its kind (-EBADMSG) and not above `max` (-ERANGE). */

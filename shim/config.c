@@ -372,6 +372,51 @@ int config_load_text(const char *text, config_report_fn *report, void *arg,
 	return finish(&l, r, "text", report, arg, ret_config);
 }
 
+/* What is longer is no line of ours. The lexers' time is quadratic in the length of a word. */
+#define PRINTED_LINE_MAX (64 << 10)
+
+static bool has_long_line(const char *text, size_t len)
+{
+	for (const char *end = text + len, *next; text < end; text = next + 1) {
+		next = memchr(text, '\n', end - text);
+		if (!next)
+			next = end;
+		if (next - text > PRINTED_LINE_MAX)
+			return true;
+	}
+	return false;
+}
+
+/* Each neighbor is written with all that counts for it. What stands outside would be copied to all
+ * of them. */
+static bool has_defaults(const struct conf_block *globals)
+{
+	for (size_t i = 0; i < globals->n_settings; i++)
+		if (globals->settings[i].option->scope != CONF_GLOBAL)
+			return true;
+	return false;
+}
+
+int config_load_printed(const char *text, size_t len, struct config **ret_config)
+{
+	__attribute__((cleanup(loader_done))) struct loader l = {};
+	int r = has_long_line(text, len) ? -EINVAL : conf_problems_new(&l.problems);
+
+	if (r == 0)
+		r = conf_problems_add_file(l.problems, "text");
+	if (r < 0)
+		return r;
+	conf_problems_be_strict(l.problems);
+	r = conf_parse(&config_schema, text, len, r, NULL, l.problems, &l.blocks);
+	if (r == 0 && (conf_problems_count(l.problems) || has_defaults(&l.blocks.globals)))
+		r = -EINVAL;
+	if (r == 0)
+		r = load(&l, "text");
+	if (r == 0)
+		*ret_config = TAKE(l.config);
+	return r;
+}
+
 /* How many neighbors sort at or before `key`. */
 static size_t count_until(const struct config *c, const struct addr *key)
 {

@@ -154,6 +154,10 @@ int config_load(const char *path, config_report_fn *report, void *arg, struct co
 int config_load_text(const char *text, config_report_fn *report, void *arg,
 		     struct config **ret_config);
 
+/* The same for text of which another process only says that config_print() wrote it: it costs no
+ * more than one that did. -EINVAL at the first thing that cannot be. */
+int config_load_printed(const char *text, size_t len, struct config **ret_config);
+
 /* Writes the effective configuration as text that config_load_text() reads back to an equal value.
  * Secrets are written as "<hidden>". */
 void config_print(const struct config *c, FILE *out);

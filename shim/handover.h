@@ -32,6 +32,13 @@
 #define HANDOVER_VERSION 1
 /* How long a session may stand still while the new worker looks at it. */
 #define HANDOVER_FREEZE_MS 2000
+/* Bytes of any message but WELCOME. The longest is SESSION, of at most 450 kB: what may wait to be
+ * sent (256 kB) or written (2 * 40 kB), 80 kB that were read ahead, two messages half way, names.
+ */
+#define HANDOVER_MESSAGE_MAX (1u << 20)
+/* What all that an old worker says may cost the new one, in milliseconds; 20,000 sessions take some
+ * seconds. */
+#define HANDOVER_WORK_MS 60000
 
 enum handover_type {
 	HANDOVER_HELLO = 1,
@@ -102,7 +109,5 @@ void take_renew(struct take *t);
 /* Control is gone, and its successor will ask for what is left: what is in our hands is finished,
  * and no more is asked for. True: nothing is, take_free() is due; else on_gone() follows. */
 bool take_stop(struct take *t);
-/* END came. */
-bool take_is_done(const struct take *t);
 
 #endif

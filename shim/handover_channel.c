@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 
 #define PACKET_MAX 32768 /* bytes of a body in one packet */
-#define BUDGET	   64	 /* packets per wake-up */
+#define BUDGET	   64	 /* packets per wake-up, of one message at most */
 
 /* In network order, since both ends may be of different builds. */
 struct packet {
@@ -38,6 +38,7 @@ struct channel {
 	void *arg;
 	bool is_gone;
 	bool *freed; /* set when channel_free() was called from inside a callback */
+	uint64_t work_ms, work_max_ms; /* what came has taken so long; may take */
 	struct queued *head, **tail;
 	unsigned n_queued;
 
@@ -62,7 +63,7 @@ static void drop_incoming(struct channel *c)
 	c->is_open = false;
 }
 
-static void gone(struct channel *c)
+static void gone(struct channel *c, int error)
 {
 	if (c->is_gone)
 		return;
@@ -70,7 +71,7 @@ static void gone(struct channel *c)
 	io_set(c->io, 0);
 	channel_drop(c);
 	drop_incoming(c);
-	c->cb.on_gone(c->arg);
+	c->cb.on_gone(c->arg, error);
 }
 
 /* --- what goes out */
@@ -181,9 +182,10 @@ void channel_drop(struct channel *c)
 static int append(struct channel *c, const uint8_t *data, size_t len)
 {
 	size_t size = c->in_size ? c->in_size : PACKET_MAX;
+	size_t max = c->cb.max_of ? c->cb.max_of(c->type) : FIELDS_MAX;
 	uint8_t *in;
 
-	if (len > FIELDS_MAX - c->in_len)
+	if (c->in_len + len > max)
 		return -EMSGSIZE;
 	while (size < c->in_len + len)
 		size *= 2;
@@ -219,7 +221,8 @@ static int deliver(struct channel *c, int *fds, size_t n_fds)
 	return r;
 }
 
-/* 1: something came; 0: nothing there; -errno: the end. */
+/* 1: a part of a message came; 0: nothing more for now: that was the last part, or nothing is
+ * there; -errno: the end. */
 static int receive_packet(struct channel *c)
 {
 	const struct packet *p = (const struct packet *)c->buffer;
@@ -235,7 +238,7 @@ static int receive_packet(struct channel *c)
 		return n;
 	/* Nobody holds the other end any more, or somebody else than we writes there. */
 	if (n < (ssize_t)sizeof(*p) || (n_fds && !(p->flags & IS_LAST)))
-		r = -EPIPE;
+		r = n ? -EBADMSG : -EPIPE;
 	/* The rest of a message of which its sender said the beginning to somebody else. */
 	if (r == 0 && !c->is_open && !(p->flags & IS_FIRST)) {
 		close_all(fds, n_fds);
@@ -253,39 +256,40 @@ static int receive_packet(struct channel *c)
 		close_all(fds, n_fds);
 		return r;
 	}
-	if (p->flags & IS_LAST)
-		r = deliver(c, fds, n_fds);
-	return r < 0 ? r : 1;
+	return p->flags & IS_LAST ? deliver(c, fds, n_fds) : 1;
 }
 
 static void on_io(void *arg, unsigned events)
 {
 	struct channel *c = arg;
+	uint64_t began = loop_now_ms();
 	bool freed = false;
+	int r = 1;
 
 	if (events & IO_WRITE) {
 		if (flush(c) < 0)
-			gone(c);
+			gone(c, -EPIPE);
 		return;
 	}
 	if (!(events & IO_READ))
 		return;
 	c->freed = &freed;
-	for (int i = 0; i < BUDGET; i++) {
-		int r = receive_packet(c);
-
-		if (freed)
-			return;
-		if (r == 0)
-			break;
-		if (r < 0) {
-			c->freed = NULL;
-			gone(c);
-			return;
-		}
-	}
-	explicit_bzero(c->buffer, sizeof(c->buffer));
+	for (int i = 0; i < BUDGET && r > 0; i++)
+		r = receive_packet(c);
+	if (freed)
+		return;
 	c->freed = NULL;
+	explicit_bzero(c->buffer, sizeof(c->buffer));
+	c->work_ms += loop_now_ms() - began;
+	if (r >= 0 && c->work_max_ms && c->work_ms > c->work_max_ms)
+		r = -ETIME;
+	if (r < 0)
+		gone(c, r);
+}
+
+void channel_limit_work(struct channel *c, uint64_t ms)
+{
+	c->work_max_ms = ms;
 }
 
 int channel_new(struct loop *loop, int fd, const struct channel_callbacks *cb, void *arg,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handover.h"
 
+#include "conf.h"
 #include "handover_channel.h"
 #include "log.h"
 #include "secret.h"
@@ -80,10 +81,10 @@ static void put_config(const struct config *config, struct fields_out *o)
 		return;
 	}
 	config_print(config, f);
-	if (fclose(f) == 0)
-		fields_put(o, "config", text, len);
-	else
+	if (fclose(f) < 0)
 		o->error = -ENOMEM;
+	else if (len <= CONF_BYTES_MAX) /* else nobody would read it */
+		fields_put(o, "config", text, len);
 	if (text)
 		explicit_bzero(text, len);
 	free(text);
@@ -246,17 +247,25 @@ static void on_message(void *arg, struct channel_message *m)
 	}
 }
 
-static void on_gone(void *arg)
+static void on_gone(void *arg, int error)
 {
 	struct give *g = arg;
 
+	(void)error;
 	g->is_alone = true;
 	withdraw(g);
 	if (g->has_begun)
 		g->ops->on_alone(g->host);
 }
 
-static const struct channel_callbacks callbacks = {.on_message = on_message, .on_gone = on_gone};
+static size_t max_of(uint32_t type)
+{
+	(void)type;
+	return HANDOVER_MESSAGE_MAX;
+}
+
+static const struct channel_callbacks callbacks = {
+	.on_message = on_message, .on_gone = on_gone, .max_of = max_of};
 
 /* --- life */
 

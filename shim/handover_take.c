@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handover.h"
 
+#include "conf.h"
 #include "handover_channel.h"
 #include "log.h"
 #include "loop.h"
@@ -103,19 +104,11 @@ static const char *objection(const struct take *t, const char *name, struct neig
 
 /* --- what the old worker says */
 
-static void on_config_problem(void *arg, const char *where, const char *text)
-{
-	(void)arg;
-	log_debug("configuration of the worker before: %s: %s", where, text);
-}
-
 /* An option that we do not know, or no longer take, only means that we cannot compare. */
 static void read_config(struct take *t, const uint8_t *data, size_t len)
 {
-	_cleanup_secret_ char *text = data ? secret_strndup((const char *)data, len) : NULL;
-
-	if (text && config_load_text(text, on_config_problem, NULL, &t->config) < 0)
-		t->config = NULL;
+	if (data && config_load_printed((const char *)data, len, &t->config) < 0)
+		log_debug("the configuration of the worker before cannot be read");
 	take_renew(t);
 }
 
@@ -123,7 +116,7 @@ static void on_welcome(struct take *t, struct fields_in *f)
 {
 	uint64_t *last = t->ops->last_session(t->host);
 	size_t len;
-	const uint8_t *config = fields_bytes(f, "config", FIELDS_MAX, &len);
+	const uint8_t *config = fields_bytes(f, "config", CONF_BYTES_MAX, &len);
 
 	if (t->is_welcome)
 		return; /* an answer to somebody who asked before us, and died */
@@ -301,10 +294,28 @@ static void on_message(void *arg, struct channel_message *m)
 	}
 }
 
-static void on_gone(void *arg)
+/* NULL: it has ended. */
+static const char *broken_rule(int error)
+{
+	switch (-error) {
+	case EMSGSIZE:
+	case E2BIG: return "what it says of a session is longer than that can be";
+	case EBADMSG: return "what it says cannot be read";
+	case ETIME: return "what it says has kept this worker busy for a minute";
+	case ENOMEM: return "out of memory";
+	default: return NULL;
+	}
+}
+
+static void on_gone(void *arg, int error)
 {
 	struct take *t = arg;
+	const char *rule = broken_rule(error);
 
+	if (rule)
+		log_warning("the worker before is no longer listened to: %s", rule);
+	else if (!t->is_done && !t->is_stopping)
+		log_warning("the worker before ended while its sessions were taken over");
 	/* Whether it had let go of it before it died nobody can tell, and two must not send under
 	 * the same keys. */
 	if (t->session)
@@ -314,7 +325,15 @@ static void on_gone(void *arg)
 	t->ops->on_gone(t->host);
 }
 
-static const struct channel_callbacks callbacks = {.on_message = on_message, .on_gone = on_gone};
+/* Its configuration is in WELCOME. */
+static size_t max_of(uint32_t type)
+{
+	return type == HANDOVER_WELCOME ? CONF_BYTES_MAX + HANDOVER_MESSAGE_MAX
+					: HANDOVER_MESSAGE_MAX;
+}
+
+static const struct channel_callbacks callbacks = {
+	.on_message = on_message, .on_gone = on_gone, .max_of = max_of};
 
 /* --- life */
 
@@ -332,6 +351,7 @@ int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, 
 	t->host = host;
 	r = channel_new(loop, fd, &callbacks, t, &t->channel);
 	if (r == 0) {
+		channel_limit_work(t->channel, HANDOVER_WORK_MS);
 		fields_put_number(&o, "version", HANDOVER_VERSION);
 		r = channel_send(t->channel, HANDOVER_HELLO, &o, NULL, 0);
 	}
@@ -359,9 +379,4 @@ bool take_stop(struct take *t)
 {
 	t->is_stopping = true;
 	return !t->session;
-}
-
-bool take_is_done(const struct take *t)
-{
-	return t->is_done;
 }

@@ -8,7 +8,6 @@ struct taking {
 	struct heirs *heirs;
 	struct take *take;
 	uint32_t id;
-	bool is_stopping;
 };
 
 static void taking_free(struct taking *t)
@@ -88,7 +87,6 @@ static void stop_taking(struct heirs *h)
 {
 	for (struct taking *t = h->takings, *next; t; t = next) {
 		next = t->next;
-		t->is_stopping = true;
 		if (take_stop(t->take))
 			taking_free(t);
 	}
@@ -143,12 +141,7 @@ static void on_counts(void *host, const struct take_counts *c)
 
 static void on_gone(void *host)
 {
-	struct taking *t = host;
-
-	if (!take_is_done(t->take) && !t->is_stopping)
-		log_warning(
-			"a worker of the botlsd before ended while its sessions were taken over");
-	taking_free(t);
+	taking_free(host);
 }
 
 static const struct take_ops take_ops = {

@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	config_print(c, f);
 	fclose(f);
-	if (config_load_text(printed, on_report, &reported, &again) < 0)
+	if (config_load_printed(printed, printed_len, &again) < 0)
 		abort();
 	check_plan(c, again);
 	return 0;

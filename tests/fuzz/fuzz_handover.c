@@ -96,12 +96,14 @@ static void on_answer(void *arg, struct channel_message *m)
 	(void)m;
 }
 
-static void on_giver_gone(void *arg)
+static void on_giver_gone(void *arg, int error)
 {
 	(void)arg;
+	(void)error;
 }
 
-static const struct channel_callbacks giver_callbacks = {on_answer, on_giver_gone};
+static const struct channel_callbacks giver_callbacks = {.on_message = on_answer,
+							 .on_gone = on_giver_gone};
 
 /* The field at *at, in its three parts. */
 static void take_field(const struct fields_out *o, size_t *at,

@@ -913,6 +913,101 @@ static void print_reads_back_equal(void **state)
 	assert_true(n_neighbors > 300);
 }
 
+/* --- text that another process says config_print() wrote */
+
+static int load_printed(const char *text, size_t len)
+{
+	struct config *c = NULL;
+	int r = config_load_printed(text, len, &c);
+
+	assert_int_equal(c != NULL, r == 0);
+	config_free(c);
+	return r;
+}
+
+static void printed_text_is_read(void **state)
+{
+	static const char text[] = "log-level = debug\n" IDENTITY "neighbor 192.0.2.1 {\n}\n";
+	struct config *c = load_text(text), *back = NULL;
+	_cleanup_free_ char *printed = print(c);
+
+	(void)state;
+	assert_int_equal(config_load_printed(printed, strlen(printed), &back), 0);
+	assert_same(c, back, printed);
+	config_free(c);
+	config_free(back);
+	/* As an operator writes it: what stands outside is for all. */
+	assert_int_equal(load_printed(text, strlen(text)), -EINVAL);
+	assert_int_equal(load_printed("no-such = 1\n", 12), -EINVAL);
+	assert_int_equal(load_printed("ttl\0", 4), -EINVAL);
+	assert_int_equal(load_printed("", 0), 0);
+}
+
+/* `part` again and again, between two others. */
+static int load_repeated(const char *begin, const char *part, size_t n, const char *end)
+{
+	size_t room = strlen(begin) + n * strlen(part) + strlen(end);
+	_cleanup_free_ char *text = malloc(room + 1);
+	char *at = text;
+
+	assert_non_null(text);
+	at = stpcpy(at, begin);
+	while (n--)
+		at = stpcpy(at, part);
+	at = stpcpy(at, end);
+	return load_printed(text, at - text);
+}
+
+/* In how many mistakes does a text end that many could be found in? */
+static size_t count_problems(const char *text, bool is_strict)
+{
+	_cleanup_conf_problems_ struct conf_problems *p = NULL;
+	struct conf_blocks b = {};
+
+	assert_int_equal(conf_problems_new(&p), 0);
+	assert_int_equal(conf_problems_add_file(p, "text"), 0);
+	if (is_strict)
+		conf_problems_be_strict(p);
+	assert_int_equal(conf_parse(&config_schema, text, strlen(text), 0, NULL, p, &b), 0);
+	conf_blocks_done(&b);
+	return conf_problems_count(p);
+}
+
+/* Mistakes cost more than what is right, here up to the square of the length. */
+static void printed_text_ends_at_the_first_problem(void **state)
+{
+	static const char *const texts[] = {"}a }a }a", "ca = ${${${${${",
+					    "workers = 1\nworkers = 1\nworkers = 1\n",
+					    "a = 1\na = 1\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_true(count_problems(texts[i], false) > 1);
+		assert_int_equal(count_problems(texts[i], true), 1);
+	}
+}
+
+#define NEIGHBOR "neighbor 192.0.2.1 {\nmode = off\n" IDENTITY
+#define EIGHT	 "a, a, a, a, a, a, a, a, "
+#define MANY	 EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
+
+static void printed_text_has_limits(void **state)
+{
+	const size_t max = config_option("dns-names")->max - 1;
+
+	(void)state;
+	assert_int_equal(load_repeated(NEIGHBOR "dns-names = { a", ", a", max, " }\n}\n"), 0);
+	assert_int_equal(load_repeated(NEIGHBOR "dns-names = { a", ", a", max + 1, " }\n}\n"),
+			 -EINVAL);
+	/* More are not even kept. */
+	assert_int_equal(count_problems(NEIGHBOR "dns-names = { " MANY " a }\n}\n", false), 0);
+	assert_int_equal(count_problems(NEIGHBOR "dns-names = { " MANY " a }\n}\n", true), 1);
+	assert_int_equal(load_repeated("# ", "a", 1000, "\n"), 0);
+	assert_int_equal(load_repeated("# ", "a", 70000, "\n"), -EINVAL);
+	assert_int_equal(load_repeated("# ", "a", 70000, ""), -EINVAL);
+	assert_int_equal(load_repeated("", "}a ", CONF_BYTES_MAX / 8, ""), -EINVAL);
+}
+
 /* The longest prefix by trying all of them. */
 static const struct neighbor_config *match_slowly(const struct config *c, const struct addr *host)
 {
@@ -1128,6 +1223,9 @@ int main(void)
 		cmocka_unit_test(neighbors_are_bounded),
 		cmocka_unit_test(many_neighbors_load_fast),
 		cmocka_unit_test(print_reads_back_equal),
+		cmocka_unit_test(printed_text_is_read),
+		cmocka_unit_test(printed_text_ends_at_the_first_problem),
+		cmocka_unit_test(printed_text_has_limits),
 		cmocka_unit_test(match_finds_the_longest),
 		cmocka_unit_test(names_find_neighbors),
 		cmocka_unit_test(order_is_by_family_interface_address_length),

@@ -7,6 +7,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "neighbor_host.h"
+#include "relay.h"
 #include "tls_internal.h"
 #include "tcp_pair.h"
 #include "tls_pair.h"
@@ -498,6 +499,7 @@ struct end {
 	uint32_t types[64];
 	unsigned n;
 	bool gone;
+	int error;
 	/* between two others: what comes goes on, changed */
 	struct channel *to;
 	void (*change)(struct channel_message *m, struct fields_out *o);
@@ -520,9 +522,12 @@ static void copy_but(struct channel_message *m, struct fields_out *o, const char
 	}
 }
 
-static void on_end_gone(void *arg)
+static void on_end_gone(void *arg, int error)
 {
-	((struct end *)arg)->gone = true;
+	struct end *e = arg;
+
+	e->gone = true;
+	e->error = error;
 }
 
 static void on_end_message(void *arg, struct channel_message *m)
@@ -541,7 +546,8 @@ static void on_end_message(void *arg, struct channel_message *m)
 	assert_int_equal(channel_send(e->to, m->type, &o, m->fds, m->n_fds), 0);
 }
 
-static const struct channel_callbacks end_callbacks = {on_end_message, on_end_gone};
+static const struct channel_callbacks end_callbacks = {.on_message = on_end_message,
+						       .on_gone = on_end_gone};
 
 static bool has_said(const struct end *e, uint32_t type)
 {
@@ -857,6 +863,143 @@ static void the_old_one_dies(void **state)
 	check_talk(); /* with the old one, which lives in truth */
 }
 
+/* --- an old worker that was taken over */
+
+/* The longest description there can be. The bytes are of nobody. */
+static void make_longest(struct channel_message *m, struct fields_out *o)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+	} longest[] = {{"relay.in.held", RELAY_HELD_MAX},
+		       {"relay.out.held", RELAY_HELD_MAX},
+		       {"tls.plain", 16384 + TLS_READ_MAX},
+		       {"tls.raw", TLS_READ_MAX},
+		       {"tls.out", 256 << 10}};
+	static const uint8_t zeros[256 << 10];
+	struct fields_out from = {}, to = {};
+	struct channel_message now = *m;
+
+	copy_but(m, &from, "");
+	for (size_t i = 0; i < ARRAY_SIZE(longest); i++) {
+		assert_int_equal(fields_read(&now.f, from.data, from.len), 0);
+		copy_but(&now, &to, longest[i].name);
+		fields_put(&to, longest[i].name, zeros, longest[i].len);
+		fields_out_done(&from);
+		from = to;
+		to = (struct fields_out){};
+	}
+	assert_in_range(from.len, 400000, 450000);
+	*o = from;
+}
+
+static void the_longest_description(void **state)
+{
+	struct end giver = {.change = make_longest, .changes = HANDOVER_SESSION}, taker = {};
+
+	(void)state;
+	begin_between(&giver, &taker);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.moved, 1);
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+/* What it was told of before is in our hands, and stays there. */
+static void it_breaks_a_rule(void (*make)(struct fields_out *o))
+{
+	struct end giver = {}, taker = {};
+	struct fields_out o = {};
+
+	begin_between(&giver, &taker);
+	UNTIL(new.counts.moved);
+	make(&o);
+	assert_int_equal(channel_send(taker.channel, HANDOVER_SESSION, &o, NULL, 0), 0);
+	UNTIL(new.n_gone);
+	take_free(TAKE(new.take));
+	assert_int_equal(neighbor_sessions(new.neighbors[0]), 1);
+	check_talk();
+	UNTIL(taker.gone);
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+static void make_too_long(struct fields_out *o)
+{
+	static const char text[HANDOVER_MESSAGE_MAX];
+
+	fields_put(o, "neighbor", text, sizeof(text));
+}
+
+static void make_too_many(struct fields_out *o)
+{
+	for (int i = 0; i <= FIELDS_COUNT_MAX; i++)
+		fields_put(o, "n", NULL, 0);
+}
+
+static void too_long(void **state)
+{
+	(void)state;
+	it_breaks_a_rule(make_too_long);
+}
+
+static void too_many_fields(void **state)
+{
+	(void)state;
+	it_breaks_a_rule(make_too_many);
+}
+
+/* However much it says at once, others are served in between. */
+static void one_message_in_a_turn(void **state)
+{
+	struct end e = {};
+	unsigned n;
+	int fds[2];
+
+	(void)state;
+	world_open(&new, same);
+	pair(fds);
+	assert_int_equal(channel_new(loop, fds[0], &end_callbacks, &e, &e.channel), 0);
+	assert_int_equal(take_new(loop, fds[1], &take_ops, &new, &new.take), 0);
+	say(&e, HANDOVER_WELCOME, 0);
+	for (int i = 0; i < 20; i++)
+		say(&e, HANDOVER_END, 0);
+	for (n = 0; new.n_counts < 20; n++)
+		assert_int_equal(loop_turn(loop, false), 0);
+	assert_true(n >= 20);
+	channel_free(e.channel);
+}
+
+static void on_slow_message(void *arg, struct channel_message *m)
+{
+	(void)m;
+	((struct end *)arg)->n++;
+	usleep(2000);
+}
+
+static void it_never_ends(void **state)
+{
+	static const struct channel_callbacks slow = {.on_message = on_slow_message,
+						      .on_gone = on_end_gone};
+	struct end stranger = {}, e = {};
+	int fds[2];
+
+	(void)state;
+	pair(fds);
+	assert_int_equal(channel_new(loop, fds[0], &end_callbacks, &stranger, &stranger.channel),
+			 0);
+	assert_int_equal(channel_new(loop, fds[1], &slow, &e, &e.channel), 0);
+	channel_limit_work(e.channel, 10);
+	while (!e.gone) {
+		say(&stranger, HANDOVER_COUNTERS, 0);
+		assert_int_equal(loop_turn(loop, false), 0);
+		assert_true(e.n <= 10);
+	}
+	assert_int_equal(e.error, -ETIME);
+	channel_free(stranger.channel);
+	channel_free(e.channel);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -885,6 +1028,11 @@ int main(void)
 		TEST(without_ao_where_it_may_not_be),
 		TEST(without_ao_where_it_must_be),
 		TEST(an_unknown_configuration),
+		TEST(the_longest_description),
+		TEST(too_long),
+		TEST(too_many_fields),
+		TEST(one_message_in_a_turn),
+		TEST(it_never_ends),
 	};
 
 	neighbor_ops = idle_neighbor_host;
