@@ -200,7 +200,7 @@ static void print_generation(struct out *o, const struct metrics_snapshot *s, si
 
 static void print_neighbors(struct out *o, const struct metrics_snapshot *s, size_t i)
 {
-	static const char *const modes[] = {"required", "preferred", "off"};
+	static const char *const modes[] = {"required", "preferred", "off", "tcp-ao"};
 
 	(void)i;
 	for (size_t m = 0; m < ARRAY_SIZE(modes); m++) {
@@ -504,7 +504,7 @@ static const struct family families[] = {
 	 each_worker, print_worker, WORKER_UNKNOWN},
 
 	{"botls_sessions", GAUGE, NULL, "Sessions by state.", one, print_sessions, 0},
-	{"botls_sessions_established", GAUGE, NULL, "BGP sessions that are Established over TLS.",
+	{"botls_sessions_established", GAUGE, NULL, "BGP sessions that are Established, over TLS or with mode tcp-ao.",
 	 one, print_established, 0},
 	{"botls_handshakes", COUNTER, NULL, "TLS handshakes in which the neighbor was verified.",
 	 each_worker, print_handshakes, 0},
@@ -512,7 +512,7 @@ static const struct family families[] = {
 	 each_worker, print_failures, 0},
 
 	{"botls_neighbor", INFO, NULL, "What is configured.", each_neighbor, print_neighbor, 0},
-	{"botls_neighbor_up", GAUGE, NULL, "Whether a BGP session is Established over TLS.",
+	{"botls_neighbor_up", GAUGE, NULL, "Whether a BGP session is Established, over TLS or with mode tcp-ao.",
 	 each_neighbor, print_up, 0},
 	{"botls_neighbor_clear_text_allowed", GAUGE, NULL,
 	 "Whether the guard is open for clear text now (mode preferred).", each_neighbor,

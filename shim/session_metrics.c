@@ -21,6 +21,14 @@ static enum botls_metrics_state state_of(const struct session *s)
 	return BOTLS_METRICS_CONNECTING;
 }
 
+/* BGP, and as the neighbor's mode wants it: clear text is, when it has nothing but TCP-AO. */
+static bool is_established(const struct session *s)
+{
+	bool is_carried = s->config && s->config->mode == MODE_TCP_AO;
+
+	return s->bgp == SBGP_ESTABLISHED && s->state == (is_carried ? SESSION_CLEAR : SESSION_UP);
+}
+
 static void keep_max(uint64_t *value, uint64_t other)
 {
 	if (other > *value)
@@ -75,7 +83,7 @@ void session_add_metrics(struct session *s, uint64_t *row)
 	struct transport *outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
 
 	row[BM_SESSIONS + state_of(s)]++;
-	row[BM_ESTABLISHED] += s->state == SESSION_UP && s->bgp == SBGP_ESTABLISHED;
+	row[BM_ESTABLISHED] += is_established(s);
 	if (s->relay)
 		add_relay(s, row);
 	add_tls(s, outer ? transport_get_tls(outer) : s->tls, row);

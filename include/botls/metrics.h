@@ -30,7 +30,7 @@ enum botls_metrics_state { /* of a session */
 enum botls_metrics_value {
 	/* of the sessions that are there now */
 	BM_SESSIONS,					     /* by state */
-	BM_ESTABLISHED = BM_SESSIONS + BOTLS_METRICS_STATES, /* BGP, over TLS */
+	BM_ESTABLISHED = BM_SESSIONS + BOTLS_METRICS_STATES, /* BGP, over TLS or with mode tcp-ao */
 	BM_HELD_BYTES,
 	BM_BLOCKED_MS_DAEMON, /* the longest time that one takes nothing */
 	BM_BLOCKED_MS_NEIGHBOR,

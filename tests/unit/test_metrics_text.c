@@ -113,6 +113,8 @@ static void test_openmetrics(void **state)
 	expect(text, "# TYPE botls_uptime_seconds gauge\n# UNIT botls_uptime_seconds seconds\n"
 		     "botls_uptime_seconds 60\n");
 	expect(text, "\nbotls_sessions{state=\"up\"} 3\n");
+	expect(text, "\nbotls_configured_neighbors{mode=\"required\"} 1\n");
+	expect(text, "\nbotls_configured_neighbors{mode=\"tcp-ao\"} 0\n");
 	expect(text, "\nbotls_guard_drops_total{what=\"out\"} 4\n");
 	expect(text, "\nbotls_failures_total{worker=\"0\",reason=\"pin\"} 5\n");
 	expect(text, "\nbotls_failures_total{worker=\"1\",reason=\"pin\"} 0\n");

@@ -4,6 +4,7 @@
  * tls of the test's own on the other.
  */
 #include "session.h"
+#include "botls/metrics.h"
 
 #include "tcp_pair.h"
 #include "tls_pair.h"
@@ -19,6 +20,9 @@ static const char open_64500[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x
 				 "\x00\x1d\x01\x04\xfb\xf4\x00\x5a"
 				 "\xc0\x00\x02\x02\x00";
 #define OPEN_LEN 29
+static const char keepalive[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+				"\x00\x13\x04";
+#define KEEPALIVE_LEN 19
 
 struct play {
 	struct loop *loop;
@@ -474,6 +478,14 @@ static void in_reaches_the_daemon(void **state)
 	assert_int_equal(session_state(p->session), SESSION_UP);
 }
 
+static uint64_t established(struct play *p)
+{
+	uint64_t row[BM_VALUES] = {};
+
+	session_add_metrics(p->session, row);
+	return row[BM_ESTABLISHED];
+}
+
 /* mode tcp-ao: no TLS on the way in either, and nothing is read before the daemon is there. */
 static void tcp_ao_alone_reaches_the_daemon(void **state)
 {
@@ -495,6 +507,15 @@ static void tcp_ao_alone_reaches_the_daemon(void **state)
 	session_give_socket(p->session, p->request, inner, NULL);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), OPEN_LEN);
 	assert_int_equal(session_state(p->session), SESSION_CLEAR);
+	assert_int_equal(established(p), 0);
+	send(p->daemon, open_64500, OPEN_LEN, 0);
+	send(p->daemon, keepalive, KEEPALIVE_LEN, 0);
+	send(p->neighbor, keepalive, KEEPALIVE_LEN, 0);
+	until(p, session_bgp(p->session) == SBGP_ESTABLISHED);
+	assert_int_equal(established(p), 1);
+	/* In another mode it is what a fallback has brought about. */
+	p->config.mode = MODE_PREFERRED;
+	assert_int_equal(established(p), 0);
 }
 
 static void tcp_ao_alone_hangs_up(void **state)
