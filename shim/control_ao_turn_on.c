@@ -45,6 +45,8 @@ static int turn_on(struct control *c, const struct message_want_ao *want, int fd
 
 	if (want->algorithm > TCP_AO_HMAC_SHA256_96)
 		return -EINVAL;
+	if (want->until_ms < loop_now_ms())
+		return errtext_set(e, -ETIMEDOUT, "control was busy for too long");
 	if (memchr(want->neighbor, '\0', sizeof(want->neighbor)))
 		n = config_neighbor(c->now.config, want->neighbor);
 	if (!n || !ao_is_capability(n))

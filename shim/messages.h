@@ -110,6 +110,7 @@ struct message_want_ao {
 	uint8_t algorithm, covers_options;
 	uint8_t secret[MESSAGE_AO_SECRET];
 	uint32_t send_isn, recv_isn;
+	uint64_t until_ms; /* CLOCK_MONOTONIC: too late then, the connection is in use again */
 };
 
 struct message_ao {

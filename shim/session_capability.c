@@ -40,6 +40,11 @@
 #define MARK_LEN  4
 #define VALUE_LEN 6
 
+/* How long control may take to begin with what it is asked for. Later it does not begin any more,
+ * which is certain a moment after that. */
+#define ANSWER_MS      15000
+#define ANSWER_LATE_MS 1000
+
 #define TICK_MS	   50
 #define GRACE_MS   250
 #define SILENCE_MS 3000
@@ -258,14 +263,39 @@ static void lost(struct capability *c, const char *why)
 	session_ao_failed(s, text);
 }
 
+static void forget_request(struct capability *c)
+{
+	if (!c->request)
+		return;
+	c->session->ops->forget_request(c->session->host, c->request);
+	c->request = 0;
+	timer_stop(c->timer);
+}
+
 static void ask_control(struct capability *c, struct message_want_ao *m, struct errtext *e)
 {
 	struct session *s = c->session;
+	uint64_t now = loop_now_ms();
 
 	m->algorithm = c->algorithm;
 	m->covers_options = c->covers_options;
+	m->until_ms = now + ANSWER_MS;
 	relay_pause(s->relay, true);
 	c->request = s->ops->want_ao(s->host, s, session_outer_fd(s), m, e);
+	if (c->request && timer_set_ms(c->timer, m->until_ms - now + ANSWER_LATE_MS) < 0) {
+		errtext_set(e, -ENOMEM, "out of memory");
+		forget_request(c);
+	}
+}
+
+/* Control hangs. It will not touch the connection any more, so the relay can go on. */
+static void on_silence(struct capability *c)
+{
+	struct session *s = c->session;
+	uint32_t request = c->request;
+
+	s->ops->forget_request(s->host, request);
+	session_give_ao(s, request, -ETIMEDOUT, "control does not answer");
 }
 
 static void switch_on(struct capability *c)
@@ -360,6 +390,10 @@ static void on_tick(void *arg)
 	int fd = session_outer_fd(s);
 	size_t unacked;
 
+	if (c->request) {
+		on_silence(c);
+		return;
+	}
 	if (s->is_closing || fd < 0 || sock_get_progress(fd, &acked, &received) < 0)
 		return;
 	unacked = sock_unacked(fd);
@@ -439,6 +473,7 @@ void session_give_ao(struct session *s, uint32_t request, int error, const char 
 	if (!c || !request || c->request != request)
 		return;
 	c->request = 0;
+	timer_stop(c->timer);
 	if (relay_pause(s->relay, false) < 0) {
 		session_end(s, "out of memory");
 		return;
@@ -516,8 +551,7 @@ void session_capability_free(struct session *s)
 
 	if (!c)
 		return;
-	if (c->request)
-		s->ops->forget_request(s->host, c->request);
+	forget_request(c);
 	timer_free(c->timer);
 	free(c->first);
 	free(c);
@@ -576,8 +610,7 @@ bool session_capability_lose_control(struct session *s)
 	if (!c)
 		return false;
 	if (c->request) {
-		s->ops->forget_request(s->host, c->request);
-		c->request = 0;
+		forget_request(c);
 		relay_pause(s->relay, false);
 	}
 	return c->state != CAPABILITY_ON && !session_capability_is_settled(s);

@@ -249,6 +249,8 @@ static void turning_it_on(void **state)
 	memset(&unterminated, 'x', sizeof(unterminated));
 	unterminated.algorithm = 0;
 	assert_int_equal(answer_to(r, &want, 0, fd), -EINVAL);
+	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -ETIMEDOUT);
+	want.until_ms = unterminated.until_ms = loop_now_ms() + 60000;
 	assert_int_equal(answer_to(r, &unterminated, sizeof(want), fd), -EPERM);
 	assert_int_equal(answer_to(r, &want, sizeof(want), fd), -EPERM);
 	want.algorithm = 3;

@@ -38,7 +38,7 @@ struct play {
 	struct tls_ctx *ours, *theirs;
 	int daemon, neighbor;
 	struct tls *tls; /* the neighbor's, a server's */
-	bool is_done, refuses;
+	bool is_done, refuses, is_late;
 	uint32_t request, forgotten;
 	unsigned trials, switches, failures, no_ao;
 	struct message_want_ao last;
@@ -102,6 +102,9 @@ static uint32_t want_ao(void *host, struct session *s, int fd, struct message_wa
 	}
 	p->trials += m->is_trial;
 	p->switches += !m->is_trial;
+	assert_in_range(m->until_ms, loop_now_ms() + 10000, loop_now_ms() + 20000);
+	if (p->is_late)
+		m->until_ms = loop_now_ms();
 	p->last = *m;
 	return ++p->request;
 }
@@ -509,6 +512,63 @@ static void control_dies_while_it_turns_on(void **state)
 	control_is_gone(p);
 }
 
+/* It lives, and does nothing. */
+static void control_hangs_in_the_trial(void **state)
+{
+	struct play *p = *state;
+	uint32_t request;
+
+	p->is_late = true;
+	begin(p);
+	request = p->request;
+	daemon_says(p, BYTES(OPEN));
+	neighbor_says(p, BYTES(OPEN_AO));
+	nothing_arrives(p);
+	neighbor_gets(p, BYTES(OPEN));
+	daemon_gets(p, BYTES(OPEN));
+	assert_int_equal(p->forgotten, request);
+	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
+	assert_string_equal(info(p).text, "control does not answer");
+	answer(p, 0, "");
+	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
+	daemon_says(p, BYTES(KEEPALIVE));
+	neighbor_gets(p, BYTES(KEEPALIVE));
+	assert_int_equal(p->switches, 0);
+}
+
+/* The neighbor has TCP-AO by then. */
+static void control_hangs_while_it_turns_on(void **state)
+{
+	struct play *p = *state;
+	char c;
+
+	begin(p);
+	answer(p, 0, "");
+	exchange(p, BYTES(OPEN_AO), BYTES(OPEN));
+	p->is_late = true;
+	until(p, p->switches);
+	until(p, p->no_ao);
+	assert_int_equal(p->forgotten, p->request);
+	assert_string_equal(p->no_ao_text, "control does not answer");
+	assert_int_equal(p->failures, 1);
+	until(p, recv(p->daemon, &c, 1, 0) == 0);
+}
+
+/* In time: that it would have been late is forgotten. */
+static void control_answers(void **state)
+{
+	struct play *p = *state;
+
+	p->is_late = true;
+	begin(p);
+	answer(p, 0, "");
+	exchange(p, BYTES(OPEN), BYTES(OPEN));
+	for (int k = 0; k < 25; k++)
+		nothing_arrives(p);
+	assert_int_equal(info(p).state, CAPABILITY_NO_PEER);
+	assert_int_equal(p->switches, 0);
+}
+
 /* What is agreed upon cannot be done any more; what was not agreed upon is not missed. */
 static void control_dies_in_between(void **state)
 {
@@ -546,6 +606,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(control_dies_in_the_trial, setup, teardown),
 		cmocka_unit_test_setup_teardown(control_dies_while_it_turns_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(control_dies_in_between, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_hangs_in_the_trial, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_hangs_while_it_turns_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_answers, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
