@@ -36,8 +36,8 @@
  * sent (256 kB) or written (2 * 40 kB), 80 kB that were read ahead, two messages half way, names.
  */
 #define HANDOVER_MESSAGE_MAX (1u << 20)
-/* What all that an old worker says may cost the new one, in milliseconds; 20,000 sessions take some
- * seconds. */
+/* What all that an old worker says may cost the new one, in milliseconds, at first and after each
+ * reload; 20,000 sessions take some seconds. */
 #define HANDOVER_WORK_MS 60000
 
 enum handover_type {
@@ -104,7 +104,7 @@ struct take_ops {
 /* Begins. Takes `fd` over, also when it fails. 0 or -ENOMEM. */
 int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, struct take **ret);
 void take_free(struct take *t); /* NULL is fine */
-/* The host's configuration is another one. */
+/* The host's configuration is another one: it counts for what stayed, too. */
 void take_renew(struct take *t);
 /* Control is gone, and its successor will ask for what is left: what is in our hands is finished,
  * and no more is asked for. True: nothing is, take_free() is due; else on_gone() follows. */

@@ -289,6 +289,7 @@ static void on_io(void *arg, unsigned events)
 
 void channel_limit_work(struct channel *c, uint64_t ms)
 {
+	c->work_ms = 0;
 	c->work_max_ms = ms;
 }
 

@@ -40,7 +40,7 @@ struct channel_callbacks {
 int channel_new(struct loop *loop, int fd, const struct channel_callbacks *cb, void *arg,
 		struct channel **ret);
 void channel_free(struct channel *c); /* NULL is fine */
-/* What comes may take that much time in all, on_message included. */
+/* What comes from now on may take that much time in all, on_message included. */
 void channel_limit_work(struct channel *c, uint64_t ms);
 
 /* Takes the body over (NULL: an empty one), and copies of the descriptors. What cannot leave at

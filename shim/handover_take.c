@@ -19,6 +19,8 @@ struct take {
 	struct config *config; /* the old worker's; NULL: it is not known */
 	bool *resets;	       /* by neighbor of ours: its settings have changed; NULL: none has */
 	bool is_welcome, is_done, is_stopping;
+	bool is_again; /* a reload came after the first round, */
+	bool is_stale; /* or in the middle of one */
 	/* Sessions keep the numbers that are not ours already, and that the old worker had given.
 	 */
 	uint64_t number_floor, number_max;
@@ -64,7 +66,7 @@ static void say_ready(struct take *t)
 /* --- may a session live on under our configuration? */
 
 /* What a reload to this configuration would have done to the sessions. */
-void take_renew(struct take *t)
+static void compare(struct take *t)
 {
 	const struct config *config = t->ops->config(t->host);
 	struct plan *plan;
@@ -81,6 +83,34 @@ void take_renew(struct take *t)
 				item->resets && !item->replaces_key;
 	}
 	plan_free(plan);
+}
+
+static int say_hello(struct take *t)
+{
+	struct fields_out o = {};
+
+	channel_limit_work(t->channel, HANDOVER_WORK_MS);
+	fields_put_number(&o, "version", HANDOVER_VERSION);
+	return channel_send(t->channel, HANDOVER_HELLO, &o, NULL, 0);
+}
+
+/* What had stayed may have to end now: all that is left is told of once more. */
+static void begin_again(struct take *t)
+{
+	t->is_again = true;
+	t->is_stale = t->is_welcome = t->is_done = false;
+	t->counts.stayed = 0;
+	if (say_hello(t) < 0 && may_log(t))
+		log_error("the worker before cannot be asked for its sessions: out of memory");
+}
+
+void take_renew(struct take *t)
+{
+	compare(t);
+	if (t->is_done)
+		begin_again(t);
+	else
+		t->is_stale = t->is_welcome;
 }
 
 /* NULL: it may. */
@@ -109,7 +139,7 @@ static void read_config(struct take *t, const uint8_t *data, size_t len)
 {
 	if (data && config_load_printed((const char *)data, len, &t->config) < 0)
 		log_debug("the configuration of the worker before cannot be read");
-	take_renew(t);
+	compare(t);
 }
 
 static void on_welcome(struct take *t, struct fields_in *f)
@@ -121,6 +151,10 @@ static void on_welcome(struct take *t, struct fields_in *f)
 	if (t->is_welcome)
 		return; /* an answer to somebody who asked before us, and died */
 	t->is_welcome = true;
+	if (t->is_again) {
+		ask(t, HANDOVER_NEXT, NULL);
+		return;
+	}
 	t->number_floor = *last;
 	t->number_max = fields_number(f, "last-session", UINT64_MAX / 2);
 	if (*last < t->number_max)
@@ -136,7 +170,8 @@ static void on_counters(struct take *t, struct fields_in *f)
 
 	fields_text(f, "neighbor", name, sizeof(name));
 	n = t->ops->neighbor(t->host, name);
-	if (n)
+	/* An older version tells the same ones in each round. */
+	if (n && !t->is_again)
 		neighbor_import_counters(n, f);
 	ask(t, HANDOVER_NEXT, NULL);
 }
@@ -259,6 +294,10 @@ static void on_stop(struct take *t)
 
 static void on_end(struct take *t, struct fields_in *f)
 {
+	if (t->is_stale) {
+		begin_again(t);
+		return;
+	}
 	t->counts.drain_ms = fields_number(f, "drain-ms", UINT64_MAX);
 	t->counts.left = t->counts.stayed;
 	t->is_done = true;
@@ -340,7 +379,6 @@ static const struct channel_callbacks callbacks = {
 int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, struct take **ret)
 {
 	struct take *t = calloc(1, sizeof(*t));
-	struct fields_out o = {};
 	int r;
 
 	if (!t) {
@@ -350,11 +388,8 @@ int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, 
 	t->ops = ops;
 	t->host = host;
 	r = channel_new(loop, fd, &callbacks, t, &t->channel);
-	if (r == 0) {
-		channel_limit_work(t->channel, HANDOVER_WORK_MS);
-		fields_put_number(&o, "version", HANDOVER_VERSION);
-		r = channel_send(t->channel, HANDOVER_HELLO, &o, NULL, 0);
-	}
+	if (r == 0)
+		r = say_hello(t);
 	if (r < 0) {
 		take_free(t);
 		return r;

@@ -418,6 +418,38 @@ static void counted_once(void **state)
 	assert_int_equal(row[BM_HANDSHAKES], 1);
 }
 
+/* A reload ends what stayed as it would have ended it here. */
+static void configured_otherwise_later(void **state)
+{
+	static const char later[] = "neighbor " NEIGHBOR " {\n" SETTINGS "/other-ca\n}\n";
+	struct config *before;
+	char c;
+
+	(void)state;
+	begin_session(&old, 1, true);
+	world_open(&new, same);
+	hand_over();
+	assert_int_equal(new.counts.left, 1);
+	/* One that changes nothing. */
+	take_renew(new.take);
+	UNTIL(new.n_counts == 2);
+	assert_int_equal(new.counts.stayed, 1);
+	assert_int_equal(new.counts.left, 1);
+	check_talk();
+
+	before = new.config;
+	assert_int_equal(config_load_text(later, on_problem, NULL, &new.config), 0);
+	neighbor_set_config(new.neighbors[0], &new.config->neighbors[0], ctx, NULL, false);
+	config_free(before);
+	take_renew(new.take);
+	/* In the middle of it. */
+	take_renew(new.take);
+	UNTIL(new.n_counts == 3);
+	assert_int_equal(new.counts.ended, 1);
+	assert_int_equal(new.counts.left, 0);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
+}
+
 static bool may_be_clear(struct neighbor *n)
 {
 	_cleanup_jv_ struct jv *status = neighbor_status(n, 0);
@@ -789,6 +821,33 @@ static void open_between(struct end *giver, struct end *taker)
 	UNTIL(has_said(taker, HANDOVER_READY));
 }
 
+static unsigned times_said(const struct end *e, uint32_t type)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < e->n; i++)
+		n += e->types[i] == type;
+	return n;
+}
+
+/* What was told of before a reload is looked at once more. */
+static void configured_otherwise_meanwhile(void **state)
+{
+	struct end giver = {}, taker = {};
+
+	(void)state;
+	begin_between(&giver, &taker);
+	UNTIL(has_said(&giver, HANDOVER_SESSION));
+	take_renew(new.take);
+	UNTIL(new.n_counts);
+	assert_int_equal(times_said(&taker, HANDOVER_HELLO), 2);
+	assert_int_equal(times_said(&giver, HANDOVER_END), 2);
+	assert_int_equal(new.counts.moved, 1);
+	check_talk();
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
 /* GO for somebody else, who reads there, too: it has the session, and two must not. */
 static void go_for_another(void **state)
 {
@@ -1010,6 +1069,7 @@ int main(void)
 		TEST(one_stays),
 		TEST(one_that_prefers_tls_stays),
 		TEST(counted_once),
+		TEST(configured_otherwise_later),
 		TEST(no_longer_configured),
 		TEST(configured_otherwise),
 		TEST(mode_is_off),
@@ -1021,6 +1081,7 @@ int main(void)
 		TEST(a_descriptor_is_missing),
 		TEST(the_old_one_dies),
 		TEST(ready_for_what_was_offered_before),
+		TEST(configured_otherwise_meanwhile),
 		TEST(go_for_another),
 		TEST(the_new_one_loses_its_control),
 		TEST(another_neighbor_of_that_name),
