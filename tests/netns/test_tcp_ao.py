@@ -104,11 +104,12 @@ def test_up(lab, pki, a, b):
     scene.assert_private()
 
 
-def with_keylog(lab, pki, *families, **how):
+def with_keylog(lab, pki, *families, start=True, **how):
     scene = Scene(lab, pki, *families, start=False, **how)
     for side in scene.sides:
         side.shim.process.argv += ["--keylog", str(side.shim.folder / "keylog")]
-    scene.start_shims()
+    if start:
+        scene.start_shims()
     return scene
 
 

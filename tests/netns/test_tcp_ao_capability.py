@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """tcp-ao = capability: agreed upon in the OPENs, begun in the running connection. What needs TCP-AO: make check-vm."""
 
+import functools
 import ipaddress
 import socket
 import struct
 
 import pytest
 
-from harness.ao import Packet, Verifier, announced_key, next_key
+from harness.ao import Packet, Verifier, announced_key, exported, exported_12, next_key
 from harness.bird import Bird
 from harness.botlsd import BOTLSCTL, TLS_PORT
-from harness.faults import Faults
+from harness.faults import LIBRARY, Faults
 from harness.frr import Frr
 from harness.scene import Scene
 from harness.wait import hold_for, wait_until
@@ -120,23 +121,40 @@ def test_stripped(one_sided, value, arrives):
     scene.daemon_a.wait_established(scene.address_b)
 
 
-def announced_keys(shim, names, generations=2, **how):
-    """For a Verifier, by connection: what follows from each TLS connection in the key log."""
-    for line in (shim.folder / "keylog").read_text().splitlines():
-        label, _, secret = line.split()
+def random_of_server(segments, random):
+    """In the ServerHello that answers the ClientHello with this random number."""
+    asked = next(s for s in segments if s.head[11:43] == random)
+    return next(s for s in segments if s.length and (s.src, s.sport, s.dport) == (asked.dst, asked.dport, asked.sport)).head[11:43]
+
+
+def exporters(scene, segments):
+    """Of each TLS connection in the key log."""
+    for line in (scene.shim_a.folder / "keylog").read_text().splitlines():
+        label, random, secret = line.split()
+        random, secret = bytes.fromhex(random), bytes.fromhex(secret)
         if label == "EXPORTER_SECRET":
-            key, isns = announced_key(bytes.fromhex(secret), **how)
-            keys = []
-            for key_id in range(1, generations + 1):
-                keys.append((key_id, key, how.get("algorithm", "aes-128-cmac-96"), how.get("covers_options", True)))
-                key = next_key(key)
-            yield keys, isns
+            yield functools.partial(exported, secret)
+        elif label == "CLIENT_RANDOM":  # TLS 1.2
+            cipher = scene.shim_a.wait_up(scene.address_b)["tls"]["cipher"]
+            yield functools.partial(exported_12, secret, random + random_of_server(segments, random),
+                                    "sha384" if cipher.endswith("SHA384") else "sha256")
+
+
+def announced_keys(scene, segments, generations=2, **how):
+    """For a Verifier, by connection: what follows from each TLS connection in the key log."""
+    for export in exporters(scene, segments):
+        key, isns = announced_key(export, **how)
+        keys = []
+        for key_id in range(1, generations + 1):
+            keys.append((key_id, key, how.get("algorithm", "aes-128-cmac-96"), how.get("covers_options", True)))
+            key = next_key(key)
+        yield keys, isns
 
 
 def assert_signed_at_last(scene, **how):
     """Each signed segment has the MAC that one of the connections' keys gives; and in the end all are signed."""
     segments = wire(scene)
-    connections = list(announced_keys(scene.shim_a, None, **how))
+    connections = list(announced_keys(scene, segments, **how))
     for s in segments:
         if not s.has_ao:
             continue
@@ -252,6 +270,26 @@ def test_renews(lab, pki):
         text = shown(scene, side, scene.other(side).addresses[0])
         assert "derived from TLS" in text and "Renewed" in text
     assert_signed_at_last(scene, generations=6)
+
+
+@needs_ao
+def test_tls12(lab, pki):
+    """One end has no later TLS: the session is protected all the same, with a key that follows from TLS 1.2."""
+    scene = with_keylog(lab, pki, start=False, options={**CAPABILITY, "min-version": "1.2"})
+    scene.shim_b.process.env = {"LD_PRELOAD": str(LIBRARY), "BOTLS_TLS12": "1"}
+    scene.start_shims()
+    scene.daemons().wait_up()
+    since = scene.since()
+    wait_on(scene)
+    for side in scene.sides:
+        address = scene.other(side).addresses[0]
+        assert side.shim.wait_up(address)["tls"]["version"] == "TLSv1.2"
+        text = shown(scene, side, address)
+        assert "SendID 1, RecvID 1, derived from TLS" in text and "NOT PROTECTED" not in text
+    assert_clean(scene)
+    assert scene.since() == since
+    assert_signed_at_last(scene)
+    scene.assert_private()
 
 
 @needs_ao

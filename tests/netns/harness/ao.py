@@ -72,17 +72,30 @@ def exported(exporter_secret, label, context, length):
     return expand_label(expand_label(exporter_secret, label, b"", 32), b"exporter", context, length)
 
 
+def exported_12(master_secret, randoms, digest, label, context, length):
+    """RFC 5705, 4, with the PRF of TLS 1.2 (RFC 5246, 5); `randoms`: client's and server's."""
+    seed = label + randoms + struct.pack("!H", len(context)) + context
+    blocks, a = b"", seed
+    while len(blocks) < length:
+        a = hmac.digest(master_secret, a, digest)
+        blocks += hmac.digest(master_secret, a + seed, digest)
+    return blocks[:length]
+
+
 def exported_key(exporter_secret, covers_options=False, algorithm="aes-128-cmac-96", key_id=1):
     """K_1 of draft-piraux-tcp-ao-tls from TLS 1.3's exporter secret (RFC 8446, 7.5)."""
     number = {"hmac-sha1-96": 0, "aes-128-cmac-96": 1}[algorithm]
     return exported(exporter_secret, b"tcp-ao", bytes([covers_options, number, number, key_id]), EXPORTED_LEN)
 
 
-def announced_key(exporter_secret, covers_options=True, algorithm="aes-128-cmac-96"):
-    """tcp-ao = capability: K_1, and what stands for the initial sequence numbers of client and server."""
+def announced_key(export, covers_options=True, algorithm="aes-128-cmac-96"):
+    """tcp-ao = capability: K_1, and what stands for the initial sequence numbers of client and server.
+
+    `export` is the connection's exporter: label, context, length.
+    """
     number = {"hmac-sha1-96": 0, "aes-128-cmac-96": 1, "hmac-sha256-96": 2}[algorithm]
-    material = exported(exporter_secret, b"EXPERIMENTAL-botls-tcp-ao-capability",
-                        b"bAO\x01" + bytes([number, covers_options]), EXPORTED_LEN + 8)
+    material = export(b"EXPERIMENTAL-botls-tcp-ao-capability",
+                      b"bAO\x01" + bytes([number, covers_options]), EXPORTED_LEN + 8)
     return material[:EXPORTED_LEN], struct.unpack("!II", material[EXPORTED_LEN:])
 
 

@@ -71,7 +71,7 @@ def _parse(frame):
     options = frame[header + 20:data]
     has_ao = _has_option(options, 29)
     return Segment(src, sport, dst, dport, frame[header + 13], len(payload), MARKER in payload,
-                   payload[:32], _has_option(options, 19), has_ao, ttl, frame[14:end] if has_ao else b"")
+                   payload[:48], _has_option(options, 19), has_ao, ttl, frame[14:end] if has_ao else b"")
 
 
 def _has_option(options, kind):
