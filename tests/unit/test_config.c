@@ -5,7 +5,9 @@
  * manual against the table of options.
  */
 #include "config_schema.h"
+#include "files.h"
 #include "plan.h"
+#include "reports.h"
 #include "botls/botls.h"
 
 #include <dirent.h>
@@ -21,36 +23,6 @@
 #define PIN	 "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define IDENTITY "certificate = \"/c\"\nkey = \"/k\"\nca = \"/a\"\n"
 
-struct reports {
-	FILE *out;
-	char *text;
-	size_t len;
-	unsigned n;
-};
-
-static void on_report(void *arg, const char *where, const char *text)
-{
-	struct reports *r = arg;
-	const char *slash = strrchr(where, '/');
-
-	fprintf(r->out, "%s: %s\n", slash ? slash + 1 : where, text);
-	r->n++;
-}
-
-static void reports_init(struct reports *r)
-{
-	*r = (struct reports){};
-	r->out = open_memstream(&r->text, &r->len);
-	assert_non_null(r->out);
-}
-
-/* Closes the text; the caller frees it. */
-static char *reports_done(struct reports *r)
-{
-	fclose(r->out);
-	return r->text;
-}
-
 static struct config *load_text(const char *text)
 {
 	struct reports r;
@@ -59,7 +31,7 @@ static struct config *load_text(const char *text)
 	int error;
 
 	reports_init(&r);
-	error = config_load_text(text, on_report, &r, &c);
+	error = config_load_text(text, reports_add, &r, &c);
 	said = reports_done(&r);
 	if (error)
 		fail_msg("%s", said);
@@ -76,7 +48,7 @@ static void assert_refused(const char *text, const char *problem)
 	int error;
 
 	reports_init(&r);
-	error = config_load_text(text, on_report, &r, &c);
+	error = config_load_text(text, reports_add, &r, &c);
 	said = reports_done(&r);
 	assert_true(asprintf(&expected, "%s\n", problem) > 0);
 	assert_string_equal(said, expected);
@@ -96,61 +68,6 @@ static char *print(const struct config *c)
 	return text;
 }
 
-static char *read_file(const char *path)
-{
-	_cleanup_fclose_ FILE *f = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!f)
-		fail_msg("%s: %s", path, strerror(errno));
-	if (getdelim(&text, &size, '\0', f) < 0) {
-		free(text);
-		text = strdup("");
-	}
-	return text;
-}
-
-/* Paths in the repository, where the tests run. */
-static const char *source(const char *relative, char buf[static 512])
-{
-	char file[] = __FILE__;
-
-	snprintf(buf, 512, "%s/%s", dirname(file), relative);
-	return buf;
-}
-
-/* A folder for a test, gone afterwards. */
-static char *make_folder(void)
-{
-	char *folder = strdup("/tmp/botls-test-config-XXXXXX");
-
-	assert_non_null(mkdtemp(folder));
-	return folder;
-}
-
-static void write_file(const char *folder, const char *name, const char *text, mode_t mode)
-{
-	char path[512];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
-	assert_true(fd >= 0);
-	assert_int_equal(fchmod(fd, mode), 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static void remove_folder(char *folder)
-{
-	char command[600];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	assert_int_equal(system(command), 0);
-	free(folder);
-}
-
 /* Loads folder/botlsd.conf. *ret_said is the caller's. */
 static int load_folder(const char *folder, struct config **ret, char **ret_said)
 {
@@ -161,52 +78,17 @@ static int load_folder(const char *folder, struct config **ret, char **ret_said)
 	snprintf(path, sizeof(path), "%s/botlsd.conf", folder);
 	reports_init(&r);
 	*ret = NULL;
-	error = config_load(path, on_report, &r, ret);
+	error = config_load(path, reports_add, &r, ret);
 	*ret_said = reports_done(&r);
 	return error;
-}
-
-/* Takes `base` and the slash behind it away wherever it is: it depends on where the tests are
- * built. */
-static void strip(char *text, const char *base)
-{
-	size_t n = strlen(base) + 1;
-
-	while ((text = strstr(text, base)))
-		memmove(text, text + n, strlen(text + n) + 1);
-}
-
-/* Golden files. UPDATE=1 in the environment writes what is seen now: read the diff before it is
- * kept. */
-static void compare_golden(const char *path, const char *seen)
-{
-	_cleanup_free_ char *expected = NULL;
-
-	if (getenv("UPDATE")) {
-		_cleanup_fclose_ FILE *f = fopen(path, "w");
-
-		assert_non_null(f);
-		fputs(seen, f);
-		return;
-	}
-	expected = read_file(path);
-	if (strcmp(expected, seen) != 0)
-		fail_msg("%s: expected\n%s\nseen\n%s", path, expected, seen);
 }
 
 /* Without comments: the names of the files in them depend on where the tests run. */
 static char *print_bare(const struct config *c)
 {
-	char *text = print(c), *to = text;
+	char *text = print(c);
 
-	for (char *line = text, *end; *line; line = end) {
-		end = strchr(line, '\n') + 1;
-		if (*line == '#' || *line == '\n')
-			continue;
-		memmove(to, line, end - line);
-		to += end - line;
-	}
-	*to = '\0';
+	text_bare(text);
 	return text;
 }
 
@@ -219,21 +101,21 @@ static void check_case(const char *path, bool is_good)
 	int error;
 
 	reports_init(&r);
-	error = config_load(path, on_report, &r, &c);
+	error = config_load(path, reports_add, &r, &c);
 	said = reports_done(&r);
 	snprintf(golden, sizeof(golden), "%.*s%s", (int)strlen(path) - 5, path,
 		 is_good ? ".print" : ".errors");
 	if (!is_good) {
 		assert_int_equal(error, -EINVAL);
 		assert_true(r.n > 0);
-		strip(said, dirname(folder));
-		compare_golden(golden, said);
+		text_strip(said, dirname(folder));
+		golden_compare(golden, said);
 		return;
 	}
 	if (error)
 		fail_msg("%s: %s", path, said);
 	printed = print_bare(c);
-	compare_golden(golden, printed);
+	golden_compare(golden, printed);
 }
 
 static int is_conf(const struct dirent *d)
@@ -247,7 +129,7 @@ static void check_cases(const char *folder, bool is_good, int least)
 {
 	struct dirent **entries;
 	char base[512];
-	int n = scandir(source(folder, base), &entries, is_conf, alphasort);
+	int n = scandir(golden_path(folder, base), &entries, is_conf, alphasort);
 
 	assert_true(n >= least);
 	for (int i = 0; i < n; i++) {
@@ -282,7 +164,7 @@ static void example_is_good(void **state)
 
 	(void)state;
 	reports_init(&r);
-	if (config_load(source("../../dist/botlsd.conf", path), on_report, &r, &c) < 0)
+	if (config_load(golden_path("../../dist/botlsd.conf", path), reports_add, &r, &c) < 0)
 		fail_msg("%s", r.text);
 	said = reports_done(&r);
 	assert_string_equal(said, "");
@@ -452,17 +334,17 @@ static void files_are_read_in_name_order(void **state)
 {
 	_cleanup_free_ char *said = NULL;
 	_cleanup_config_ struct config *c = NULL;
-	char expected[512], *folder = make_folder();
+	char expected[512], *folder = folder_make();
 
 	(void)state;
-	write_file(folder, "botlsd.conf",
+	file_write(folder, "botlsd.conf",
 		   "certificate = own/c.pem\nkey = /k\nca = a\nneighbor 192.0.2.9 {}\n", 0644);
 	snprintf(expected, sizeof(expected), "%s/neighbors.d", folder);
 	assert_int_equal(mkdir(expected, 0755), 0);
-	write_file(folder, "neighbors.d/20-b.conf", "\nneighbor 192.0.2.1 { key = b }\n", 0644);
-	write_file(folder, "neighbors.d/10-a.conf", "neighbor 192.0.2.5 {}", 0644);
-	write_file(folder, "neighbors.d/ignored.txt", "garbage", 0644);
-	write_file(folder, "neighbors.d/.hidden.conf", "garbage", 0644);
+	file_write(folder, "neighbors.d/20-b.conf", "\nneighbor 192.0.2.1 { key = b }\n", 0644);
+	file_write(folder, "neighbors.d/10-a.conf", "neighbor 192.0.2.5 {}", 0644);
+	file_write(folder, "neighbors.d/ignored.txt", "garbage", 0644);
+	file_write(folder, "neighbors.d/.hidden.conf", "garbage", 0644);
 	if (load_folder(folder, &c, &said) < 0)
 		fail_msg("%s", said);
 	assert_int_equal(c->n_neighbors, 3);
@@ -475,22 +357,22 @@ static void files_are_read_in_name_order(void **state)
 	assert_string_equal(c->neighbors[0].identity.key, expected);
 	assert_string_equal(c->neighbors[2].name, "192.0.2.9");
 	assert_string_equal(c->neighbors[2].identity.key, "/k");
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void problems_come_in_file_order(void **state)
 {
 	_cleanup_free_ char *said = NULL, *expected = NULL;
 	_cleanup_config_ struct config *c = NULL;
-	char path[512], *folder = make_folder();
+	char path[512], *folder = folder_make();
 
 	(void)state;
-	write_file(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.9 {}\nworkers = 0\n", 0644);
+	file_write(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.9 {}\nworkers = 0\n", 0644);
 	snprintf(path, sizeof(path), "%s/neighbors.d", folder);
 	assert_int_equal(mkdir(path, 0755), 0);
-	write_file(folder, "neighbors.d/b.conf",
+	file_write(folder, "neighbors.d/b.conf",
 		   "neighbor 192.0.2.9 {}\nneighbor 192.0.2.8 { role = 1 }\n", 0644);
-	write_file(folder, "neighbors.d/a.conf",
+	file_write(folder, "neighbors.d/a.conf",
 		   "\n\nhold-time = 3\nneighbor 192.0.2.8 {\nuser = x }\n", 0644);
 	assert_int_equal(load_folder(folder, &c, &said), -EINVAL);
 	assert_true(
@@ -509,21 +391,21 @@ static void problems_come_in_file_order(void **state)
 			 "one\n",
 			 folder, folder) > 0);
 	assert_string_equal(said, expected);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void unreadable_files_are_reported(void **state)
 {
 	_cleanup_free_ char *said = NULL, *said2 = NULL, *said3 = NULL;
 	_cleanup_config_ struct config *c = NULL;
-	char path[512], *folder = make_folder();
+	char path[512], *folder = folder_make();
 
 	(void)state;
 	assert_int_equal(load_folder(folder, &c, &said), -ENOENT);
 	assert_string_equal(said, "botlsd.conf: cannot be read: there is no such file: write it, "
 				  "or name another one (-c FILE)\n");
 
-	write_file(folder, "botlsd.conf", "workers = 0\n", 0644);
+	file_write(folder, "botlsd.conf", "workers = 0\n", 0644);
 	snprintf(path, sizeof(path), "%s/neighbors.d", folder);
 	assert_int_equal(mkdir(path, 0755), 0);
 	snprintf(path, sizeof(path), "%s/neighbors.d/f.conf", folder);
@@ -534,22 +416,22 @@ static void unreadable_files_are_reported(void **state)
 		       "64\nf.conf: is not a regular file: write the configuration into one\n");
 
 	/* a hole: nothing of it is read */
-	write_file(folder, "botlsd.conf", "", 0644);
+	file_write(folder, "botlsd.conf", "", 0644);
 	snprintf(path, sizeof(path), "%s/botlsd.conf", folder);
 	assert_int_equal(truncate(path, (32 << 20) + 1), 0);
 	assert_int_equal(load_folder(folder, &c, &said3), -EFBIG);
 	assert_string_equal(
 		said3, "botlsd.conf: the configuration is longer than 32 MB: make it shorter\n");
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void secrets_are_kept_from_others(void **state)
 {
 	_cleanup_config_ struct config *c = NULL, *again = NULL;
-	char *said, *printed, *folder = make_folder();
+	char *said, *printed, *folder = folder_make();
 
 	(void)state;
-	write_file(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.1 {\ntcp-md5 = 'a\"b\\c'\n}\n",
+	file_write(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.1 {\ntcp-md5 = 'a\"b\\c'\n}\n",
 		   0604);
 	assert_int_equal(load_folder(folder, &c, &said), -EINVAL);
 	assert_string_equal(
@@ -557,7 +439,7 @@ static void secrets_are_kept_from_others(void **state)
 		      "tcp-md5-file\n");
 	free(said);
 
-	write_file(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.1 {\ntcp-md5 = 'a\"b\\c'\n}\n",
+	file_write(folder, "botlsd.conf", IDENTITY "neighbor 192.0.2.1 {\ntcp-md5 = 'a\"b\\c'\n}\n",
 		   0640);
 	assert_int_equal(load_folder(folder, &c, &said), 0);
 	free(said);
@@ -570,29 +452,29 @@ static void secrets_are_kept_from_others(void **state)
 	free(printed);
 	config_free(TAKE(c));
 
-	write_file(folder, "botlsd.conf",
+	file_write(folder, "botlsd.conf",
 		   IDENTITY "neighbor 192.0.2.1 {\ntcp-md5 = '<hidden>'\n}\n", 0640);
 	assert_int_equal(load_folder(folder, &c, &said), -EINVAL);
 	assert_string_equal(
 		said,
 		"botlsd.conf:5: tcp-md5: '<hidden>' only stands for a key: write the key itself\n");
 	free(said);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void secrets_may_come_from_files(void **state)
 {
 	_cleanup_config_ struct config *c = NULL;
-	char expected[512], *said, *folder = make_folder();
+	char expected[512], *said, *folder = folder_make();
 
 	(void)state;
-	write_file(
+	file_write(
 		folder, "botlsd.conf",
 		IDENTITY
 		"neighbor 192.0.2.1 {\ntcp-md5-file = md5.key\ninner-tcp-md5-file = inner.key\n}\n",
 		0644);
-	write_file(folder, "md5.key", "the key\nnot this\n", 0600);
-	write_file(folder, "inner.key", "inner", 0600);
+	file_write(folder, "md5.key", "the key\nnot this\n", 0600);
+	file_write(folder, "inner.key", "inner", 0600);
 	if (load_folder(folder, &c, &said) < 0)
 		fail_msg("%s", said);
 	free(said);
@@ -600,8 +482,8 @@ static void secrets_may_come_from_files(void **state)
 	assert_string_equal(c->neighbors[0].inner_tcp_md5, "inner");
 	config_free(TAKE(c));
 
-	write_file(folder, "md5.key", "the key\nnot this\n", 0604);
-	write_file(folder, "inner.key", "\nnot this", 0600);
+	file_write(folder, "md5.key", "the key\nnot this\n", 0604);
+	file_write(folder, "inner.key", "\nnot this", 0600);
 	assert_int_equal(load_folder(folder, &c, &said), -EINVAL);
 	snprintf(expected, sizeof(expected),
 		 "botlsd.conf:5: tcp-md5-file: everybody may read the key in %s/md5.key: chmod o-r "
@@ -612,15 +494,15 @@ static void secrets_may_come_from_files(void **state)
 	assert_string_equal(said, expected);
 	free(said);
 
-	write_file(folder, "botlsd.conf",
+	file_write(folder, "botlsd.conf",
 		   IDENTITY "neighbor 192.0.2.1 {\ntcp-md5-file = inner.key\ntcp-md5 = x\n}\n",
 		   0600);
-	write_file(folder, "inner.key", "this", 0600);
+	file_write(folder, "inner.key", "this", 0600);
 	assert_int_equal(load_folder(folder, &c, &said), -EINVAL);
 	assert_string_equal(said,
 			    "botlsd.conf:5: tcp-md5 and tcp-md5-file are both set: remove one\n");
 	free(said);
-	remove_folder(folder);
+	folder_remove(folder);
 
 	assert_refused(IDENTITY "neighbor 192.0.2.1 { tcp-md5-file = /etc/passwd }",
 		       "text:4: tcp-md5-file: no files are read here");
@@ -630,12 +512,12 @@ static void daemon_users_are_those_that_exist(void **state)
 {
 	_cleanup_config_ struct config *c = NULL;
 	_cleanup_free_ char *said = NULL;
-	char *folder = make_folder();
+	char *folder = folder_make();
 
 	(void)state;
-	write_file(folder, "botlsd.conf", "", 0644);
+	file_write(folder, "botlsd.conf", "", 0644);
 	assert_int_equal(load_folder(folder, &c, &said), 0);
-	remove_folder(folder);
+	folder_remove(folder);
 	assert_true(c->n_daemon_users >= 1);
 	assert_string_equal(c->daemon_users[0], "root");
 	for (size_t i = 0; i < c->n_daemon_users; i++) {
@@ -663,7 +545,7 @@ static void nothing_is_printed_by_the_library(void **state)
 		struct config *config = NULL;
 
 		reports_init(&r);
-		assert_int_equal(config_load_text(*t, on_report, &r, &config), -EINVAL);
+		assert_int_equal(config_load_text(*t, reports_add, &r, &config), -EINVAL);
 		free(reports_done(&r));
 		assert_true(r.n > 0);
 	}
@@ -684,7 +566,7 @@ static void problems_are_bounded(void **state)
 	memset(text, '*', 5000);
 	text[5000] = '\0';
 	reports_init(&r);
-	assert_int_equal(config_load_text(text, on_report, &r, &c), -EINVAL);
+	assert_int_equal(config_load_text(text, reports_add, &r, &c), -EINVAL);
 	said = reports_done(&r);
 	assert_int_equal(r.n, 1001);
 	assert_non_null(strstr(said, "text: 4000 more problems are not shown\n"));
@@ -1155,7 +1037,7 @@ static char *manual_item(const char *manual, const char *name)
 static void manual_has_every_option(void **state)
 {
 	char path[512], expects[192];
-	_cleanup_free_ char *manual = read_file(source("../../docs/man/botlsd.conf.5", path));
+	_cleanup_free_ char *manual = file_read(golden_path("../../docs/man/botlsd.conf.5", path));
 
 	(void)state;
 	for (size_t i = 0; i < config_schema.n_options; i++) {
@@ -1187,7 +1069,7 @@ static void manual_has_every_option(void **state)
 static void manual_has_no_other_option(void **state)
 {
 	char path[512];
-	_cleanup_free_ char *manual = read_file(source("../../docs/man/botlsd.conf.5", path));
+	_cleanup_free_ char *manual = file_read(golden_path("../../docs/man/botlsd.conf.5", path));
 	size_t n = 0;
 
 	(void)state;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The commands that lead from one configuration of FRR to another. */
+#include "files.h"
 #include "frr_config.h"
 #include "wipe.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -273,16 +273,10 @@ static void test_parse(void **state)
 
 static char *read_text(const char *scene, const char *suffix)
 {
-	char file[] = __FILE__, path[300];
-	_cleanup_fclose_ FILE *f = NULL;
-	char *text = NULL;
-	size_t size = 0;
+	char name[100], path[512];
 
-	snprintf(path, sizeof(path), "%s/target/%s.%s", dirname(file), scene, suffix);
-	f = fopen(path, "r");
-	if (!f || getdelim(&text, &size, '\0', f) < 0)
-		fail_msg("%s", path);
-	return text;
+	snprintf(name, sizeof(name), "target/%s.%s", scene, suffix);
+	return file_read(golden_path(name, path));
 }
 
 /* What FRR 8.4.4 says of the golden files after it was given them: nothing is left to do, and of

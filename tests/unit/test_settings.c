@@ -4,12 +4,13 @@
  * settings/bad: every problem), secrets in files, what print writes is read back, and the manual
  * against the table of options.
  */
+#include "files.h"
+#include "reports.h"
 #include "settings_schema.h"
 #include "botls/botls.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,36 +20,6 @@
 
 #define OURS "asn = 64500\naddresses = { 192.0.2.1, 2001:db8::1 }\n"
 
-struct reports {
-	FILE *out;
-	char *text;
-	size_t len;
-	unsigned n;
-};
-
-static void on_report(void *arg, const char *where, const char *text)
-{
-	struct reports *r = arg;
-	const char *slash = strrchr(where, '/');
-
-	fprintf(r->out, "%s: %s\n", slash ? slash + 1 : where, text);
-	r->n++;
-}
-
-static void reports_init(struct reports *r)
-{
-	*r = (struct reports){};
-	r->out = open_memstream(&r->text, &r->len);
-	assert_non_null(r->out);
-}
-
-/* Closes the text; the caller frees it. */
-static char *reports_done(struct reports *r)
-{
-	fclose(r->out);
-	return r->text;
-}
-
 static struct settings *load_text(const char *text)
 {
 	struct settings *s = NULL;
@@ -57,7 +28,7 @@ static struct settings *load_text(const char *text)
 	int error;
 
 	reports_init(&r);
-	error = settings_load_text(text, on_report, &r, &s);
+	error = settings_load_text(text, reports_add, &r, &s);
 	said = reports_done(&r);
 	if (error)
 		fail_msg("%s", said);
@@ -80,76 +51,17 @@ static char *print(const struct settings *s)
 /* Without comments: the names of the files in them depend on where the tests run. */
 static char *print_bare(const struct settings *s)
 {
-	char *text = print(s), *to = text;
+	char *text = print(s);
 
-	for (char *line = text, *end; *line; line = end) {
-		end = strchr(line, '\n') + 1;
-		if (*line == '#' || *line == '\n')
-			continue;
-		memmove(to, line, end - line);
-		to += end - line;
-	}
-	*to = '\0';
+	text_bare(text);
 	return text;
-}
-
-static char *read_file(const char *path)
-{
-	_cleanup_fclose_ FILE *f = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!f)
-		fail_msg("%s: %s", path, strerror(errno));
-	if (getdelim(&text, &size, '\0', f) < 0) {
-		free(text);
-		text = strdup("");
-	}
-	return text;
-}
-
-/* Paths in the repository, where the tests run. */
-static const char *source(const char *relative, char buf[static 512])
-{
-	char file[] = __FILE__;
-
-	snprintf(buf, 512, "%s/%s", dirname(file), relative);
-	return buf;
-}
-
-/* Takes `base` and the slash behind it away wherever it is: it depends on where the tests are
- * built. */
-static void strip(char *text, const char *base)
-{
-	size_t n = strlen(base) + 1;
-
-	while ((text = strstr(text, base)))
-		memmove(text, text + n, strlen(text + n) + 1);
-}
-
-/* Golden files. UPDATE=1 in the environment writes what is seen now: read the diff before it is
- * kept. */
-static void compare_golden(const char *path, const char *seen)
-{
-	_cleanup_free_ char *expected = NULL;
-
-	if (getenv("UPDATE")) {
-		_cleanup_fclose_ FILE *f = fopen(path, "w");
-
-		assert_non_null(f);
-		fputs(seen, f);
-		return;
-	}
-	expected = read_file(path);
-	if (strcmp(expected, seen) != 0)
-		fail_msg("%s: expected\n%s\nseen\n%s", path, expected, seen);
 }
 
 /* A checkout is readable by everybody, which is not for secrets: they are read from a copy. */
 static int load_private(const char *path, struct reports *r, struct settings **ret)
 {
 	char folder[] = "/tmp/botls-test-settings-XXXXXX", copy[600];
-	_cleanup_free_ char *text = read_file(path), *base = strdup(path);
+	_cleanup_free_ char *text = file_read(path), *base = strdup(path);
 	FILE *f;
 	int error;
 
@@ -160,9 +72,9 @@ static int load_private(const char *path, struct reports *r, struct settings **r
 	assert_int_equal(fchmod(fileno(f), 0640), 0);
 	fputs(text, f);
 	fclose(f);
-	error = settings_load(copy, on_report, r, ret);
+	error = settings_load(copy, reports_add, r, ret);
 	fflush(r->out);
-	strip(r->text, folder);
+	text_strip(r->text, folder);
 	unlink(copy);
 	assert_int_equal(rmdir(folder), 0);
 	return error;
@@ -184,13 +96,13 @@ static void check_case(const char *path, bool is_good)
 	if (!is_good) {
 		assert_int_equal(error, -EINVAL);
 		assert_true(r.n > 0);
-		compare_golden(golden, said);
+		golden_compare(golden, said);
 		return;
 	}
 	if (error)
 		fail_msg("%s: %s", path, said);
 	printed = print_bare(s);
-	compare_golden(golden, printed);
+	golden_compare(golden, printed);
 	again = load_text(printed);
 	printed_again = print_bare(again);
 	assert_string_equal(printed, printed_again);
@@ -207,7 +119,7 @@ static void check_cases(const char *folder, bool is_good, int least)
 {
 	struct dirent **entries;
 	char base[512];
-	int n = scandir(source(folder, base), &entries, is_conf, alphasort);
+	int n = scandir(golden_path(folder, base), &entries, is_conf, alphasort);
 
 	assert_true(n >= least);
 	for (int i = 0; i < n; i++) {
@@ -236,7 +148,7 @@ static void bad_files(void **state)
 static void the_golden_file_has_every_option(void **state)
 {
 	char path[512];
-	_cleanup_free_ char *text = read_file(source("settings/good/everything.conf", path));
+	_cleanup_free_ char *text = file_read(golden_path("settings/good/everything.conf", path));
 
 	(void)state;
 	for (size_t i = 0; i < settings_schema.n_options; i++) {
@@ -260,7 +172,7 @@ static void example_is_good(void **state)
 
 	(void)state;
 	reports_init(&r);
-	if (settings_load(source("../../dist/provision.conf", path), on_report, &r, &s) < 0)
+	if (settings_load(golden_path("../../dist/provision.conf", path), reports_add, &r, &s) < 0)
 		fail_msg("%s", r.text);
 	said = reports_done(&r);
 	assert_string_equal(said, "");
@@ -423,36 +335,6 @@ static void peers_are_found_and_their_daemons(void **state)
 	assert_null(settings_daemon(none, none->peers));
 }
 
-static char *make_folder(void)
-{
-	char *folder = strdup("/tmp/botls-test-settings-XXXXXX");
-
-	assert_non_null(mkdtemp(folder));
-	return folder;
-}
-
-static void write_file(const char *folder, const char *name, const char *text, mode_t mode)
-{
-	char path[512];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
-	assert_true(fd >= 0);
-	assert_int_equal(fchmod(fd, mode), 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static void remove_folder(char *folder)
-{
-	char command[600];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	assert_int_equal(system(command), 0);
-	free(folder);
-}
-
 /* Loads folder/provision.conf. *ret_said is the caller's. */
 static int load_folder(const char *folder, struct settings **ret, char **ret_said)
 {
@@ -463,7 +345,7 @@ static int load_folder(const char *folder, struct settings **ret, char **ret_sai
 	snprintf(path, sizeof(path), "%s/provision.conf", folder);
 	reports_init(&r);
 	*ret = NULL;
-	error = settings_load(path, on_report, &r, ret);
+	error = settings_load(path, reports_add, &r, ret);
 	*ret_said = reports_done(&r);
 	return error;
 }
@@ -475,15 +357,15 @@ static int load_folder(const char *folder, struct settings **ret, char **ret_sai
 static void secrets_come_from_files(void **state)
 {
 	_cleanup_settings_ struct settings *s = NULL, *again = NULL;
-	char *said, *printed, *folder = make_folder(), path[512];
+	char *said, *printed, *folder = folder_make(), path[512];
 
 	(void)state;
-	write_file(folder, "provision.conf",
+	file_write(folder, "provision.conf",
 		   OURS "peeringdb-key-file = pdb.key\n" SERVER
 			"client-secret-file = client.secret }\n",
 		   0644);
-	write_file(folder, "pdb.key", "k3y\nnot this\n", 0600);
-	write_file(folder, "client.secret", "s3cret", 0640);
+	file_write(folder, "pdb.key", "k3y\nnot this\n", 0600);
+	file_write(folder, "client.secret", "s3cret", 0640);
 	if (load_folder(folder, &s, &said) < 0)
 		fail_msg("%s", said);
 	free(said);
@@ -498,8 +380,8 @@ static void secrets_come_from_files(void **state)
 	free(printed);
 	settings_free(TAKE(s));
 
-	write_file(folder, "client.secret", "s3cret\n", 0604);
-	write_file(folder, "pdb.key", "k\001y\n", 0600);
+	file_write(folder, "client.secret", "s3cret\n", 0604);
+	file_write(folder, "pdb.key", "k\001y\n", 0600);
 	assert_int_equal(load_folder(folder, &s, &said), -EINVAL);
 	snprintf(path, sizeof(path),
 		 "provision.conf:3: peeringdb-key-file: it holds a byte that is not printable "
@@ -509,16 +391,16 @@ static void secrets_come_from_files(void **state)
 		 folder);
 	assert_string_equal(said, path);
 	free(said);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void secrets_are_kept_from_others(void **state)
 {
 	struct settings *s = NULL;
-	char *said, *folder = make_folder();
+	char *said, *folder = folder_make();
 
 	(void)state;
-	write_file(folder, "provision.conf",
+	file_write(folder, "provision.conf",
 		   OURS "peeringdb-key = s3cret\n" SERVER "client-secret = s3cret }\n", 0644);
 	assert_int_equal(load_folder(folder, &s, &said), -EINVAL);
 	assert_string_equal(said,
@@ -528,11 +410,11 @@ static void secrets_are_kept_from_others(void **state)
 			    "o-r it, or use client-secret-file\n");
 	free(said);
 
-	write_file(folder, "provision.conf",
+	file_write(folder, "provision.conf",
 		   OURS "peeringdb-key = s3cret\npeeringdb-key-file = x\n" SERVER
 			"client-secret = '<hidden>' client-secret-file = x }\n",
 		   0640);
-	write_file(folder, "x", "s3cret2", 0600);
+	file_write(folder, "x", "s3cret2", 0600);
 	assert_int_equal(load_folder(folder, &s, &said), -EINVAL);
 	assert_string_equal(
 		said, "provision.conf:4: peeringdb-key and peeringdb-key-file are both set: remove "
@@ -542,16 +424,16 @@ static void secrets_are_kept_from_others(void **state)
 		      "provision.conf:7: client-secret and client-secret-file are both set: remove "
 		      "one\n");
 	free(said);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void relative_paths_begin_beside_the_file(void **state)
 {
 	_cleanup_settings_ struct settings *s = NULL;
-	char *said, *folder = make_folder(), expected[512];
+	char *said, *folder = folder_make(), expected[512];
 
 	(void)state;
-	write_file(folder, "provision.conf",
+	file_write(folder, "provision.conf",
 		   OURS "shim-config = b/botlsd.conf\nbird = ./bird\npeeringdb = dump.json\n",
 		   0644);
 	if (load_folder(folder, &s, &said) < 0)
@@ -563,13 +445,13 @@ static void relative_paths_begin_beside_the_file(void **state)
 	assert_string_equal(s->bird, expected);
 	snprintf(expected, sizeof(expected), "%s/dump.json", folder);
 	assert_string_equal(s->peeringdb, expected);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void unreadable_files_are_reported(void **state)
 {
 	struct settings *s = NULL;
-	char *said, *folder = make_folder(), path[512];
+	char *said, *folder = folder_make(), path[512];
 
 	(void)state;
 	assert_int_equal(load_folder(folder, &s, &said), -ENOENT);
@@ -583,7 +465,7 @@ static void unreadable_files_are_reported(void **state)
 		said, "provision.conf: is not a regular file: write the configuration into one\n");
 	free(said);
 	assert_null(s);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* Each limit of each number in the table, and one beyond. */
@@ -729,7 +611,7 @@ static void manual_has_every_option(void **state)
 {
 	char path[512];
 	_cleanup_free_ char *manual =
-		read_file(source("../../docs/man/botls-provision.conf.5", path));
+		file_read(golden_path("../../docs/man/botls-provision.conf.5", path));
 
 	(void)state;
 	for (size_t i = 0; i < settings_schema.n_options; i++) {
@@ -747,7 +629,7 @@ static void manual_has_no_other_option(void **state)
 	static const unsigned scopes[] = {CONF_GLOBAL, SCOPE_SERVER, SCOPE_PEER, SCOPE_DAEMON};
 	char path[512];
 	_cleanup_free_ char *manual =
-		read_file(source("../../docs/man/botls-provision.conf.5", path));
+		file_read(golden_path("../../docs/man/botls-provision.conf.5", path));
 	size_t n = 0;
 
 	(void)state;
@@ -771,7 +653,7 @@ static void manual_says_what_may_stand_outside(void **state)
 {
 	char path[512];
 	_cleanup_free_ char *manual =
-		read_file(source("../../docs/man/botls-provision.conf.5", path));
+		file_read(golden_path("../../docs/man/botls-provision.conf.5", path));
 
 	(void)state;
 	for (size_t i = 0; i < settings_schema.n_options; i++) {
@@ -802,9 +684,9 @@ static void manual_says_what_may_stand_outside(void **state)
 static void example_of_the_manual_is_good(void **state)
 {
 	_cleanup_settings_ struct settings *s = NULL;
-	char path[512], *said, *folder = make_folder(), *begin, *end, *to;
+	char path[512], *said, *folder = folder_make(), *begin, *end, *to;
 	_cleanup_free_ char *manual =
-		read_file(source("../../docs/man/botls-provision.conf.5", path));
+		file_read(golden_path("../../docs/man/botls-provision.conf.5", path));
 
 	(void)state;
 	begin = strstr(manual, "\n.Sh EXAMPLES\n");
@@ -822,14 +704,14 @@ static void example_of_the_manual_is_good(void **state)
 		else
 			from++;
 	*to = '\0';
-	write_file(folder, "provision.conf", begin, 0644);
-	write_file(folder, "peeringdb.key", "x", 0600);
-	write_file(folder, "example-net.secret", "y", 0600);
+	file_write(folder, "provision.conf", begin, 0644);
+	file_write(folder, "peeringdb.key", "x", 0600);
+	file_write(folder, "example-net.secret", "y", 0600);
 	if (load_folder(folder, &s, &said) < 0)
 		fail_msg("%s", said);
 	free(said);
 	assert_int_equal(s->n_peers, 3);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

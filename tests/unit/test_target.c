@@ -5,14 +5,13 @@
  * read. test_targets.py has the running programs.
  */
 #include "certs.h"
+#include "files.h"
 #include "target_internal.h"
 #include "template.h"
 #include "wipe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <libgen.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -30,56 +29,27 @@ static char *path_of(const char *name)
 	return path;
 }
 
-static char *read_text(const char *path)
-{
-	_cleanup_fclose_ FILE *f = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!f)
-		fail_msg("%s: %s", path, strerror(errno));
-	if (getdelim(&text, &size, '\0', f) < 0) {
-		free(text);
-		text = strdup("");
-	}
-	return text;
-}
-
 static void write_text(const char *name, const char *text)
 {
-	_cleanup_free_ char *path = path_of(name);
-	_cleanup_fclose_ FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
+	file_write(folder, name, text, 0644);
 }
 
 /* In the repository, where the tests run. */
 static char *source(const char *name, const char *suffix)
 {
-	char file[] = __FILE__, *path = NULL;
+	char relative[100], path[512];
 
-	assert_true(asprintf(&path, "%s/target/%s.%s", dirname(file), name, suffix) > 0);
-	return path;
+	snprintf(relative, sizeof(relative), "target/%s.%s", name, suffix);
+	return strdup(golden_path(relative, path));
 }
 
-/* UPDATE=1 in the environment writes what is seen now: read the diff before it is kept. */
 static void compare_golden(const char *name, const char *kind, const char *seen)
 {
-	_cleanup_free_ char *suffix = NULL, *path = NULL, *expected = NULL;
+	_cleanup_free_ char *suffix = NULL, *path = NULL;
 
 	assert_true(asprintf(&suffix, "%s.expected", kind) > 0);
 	path = source(name, suffix);
-	if (getenv("UPDATE")) {
-		_cleanup_fclose_ FILE *f = fopen(path, "w");
-
-		assert_non_null(f);
-		fputs(seen, f);
-		return;
-	}
-	expected = read_text(path);
-	if (strcmp(expected, seen) != 0)
-		fail_msg("%s: expected\n%s\nseen\n%s", path, expected, seen);
+	golden_compare(path, seen);
 }
 
 /* Programs and files of all three kinds in the folder. */
@@ -233,7 +203,7 @@ static void sessions_parse(struct sessions *s, const char *text)
 
 static void sessions_read(struct sessions *s, const char *scene)
 {
-	_cleanup_free_ char *path = source(scene, "json"), *text = read_text(path);
+	_cleanup_free_ char *path = source(scene, "json"), *text = file_read(path);
 
 	sessions_parse(s, text);
 }
@@ -498,7 +468,7 @@ static void test_file_is_written(void **state)
 	umask(022);
 	assert_int_equal(access(left, F_OK), -1);
 	{
-		_cleanup_free_ char *precious = read_text(victim);
+		_cleanup_free_ char *precious = file_read(victim);
 
 		assert_string_equal(precious, "precious\n");
 	}
@@ -677,7 +647,7 @@ static char *seen_text(const char *kind)
 {
 	_cleanup_free_ char *path = source("seen", kind);
 
-	return read_text(path);
+	return file_read(path);
 }
 
 static void assert_observed(const struct observation *o, const char *neighbor, const char *expected)
