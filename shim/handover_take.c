@@ -107,10 +107,10 @@ static void begin_again(struct take *t)
 void take_renew(struct take *t)
 {
 	compare(t);
-	if (t->is_done)
-		begin_again(t);
-	else
+	if (!t->is_done)
 		t->is_stale = t->is_welcome;
+	else if (t->counts.left)
+		begin_again(t);
 }
 
 /* NULL: it may. */
@@ -294,7 +294,8 @@ static void on_stop(struct take *t)
 
 static void on_end(struct take *t, struct fields_in *f)
 {
-	if (t->is_stale) {
+	/* With nothing left the old worker is about to end. */
+	if (t->is_stale && t->counts.stayed) {
 		begin_again(t);
 		return;
 	}

@@ -830,22 +830,35 @@ static unsigned times_said(const struct end *e, uint32_t type)
 	return n;
 }
 
-/* What was told of before a reload is looked at once more. */
-static void configured_otherwise_meanwhile(void **state)
+static void renewed(void (*change)(struct channel_message *m, struct fields_out *o),
+		    const struct take_counts *expected, unsigned rounds)
 {
-	struct end giver = {}, taker = {};
+	struct end giver = {.change = change, .changes = HANDOVER_SESSION}, taker = {};
 
-	(void)state;
 	begin_between(&giver, &taker);
 	UNTIL(has_said(&giver, HANDOVER_SESSION));
 	take_renew(new.take);
 	UNTIL(new.n_counts);
-	assert_int_equal(times_said(&taker, HANDOVER_HELLO), 2);
-	assert_int_equal(times_said(&giver, HANDOVER_END), 2);
-	assert_int_equal(new.counts.moved, 1);
+	assert_int_equal(times_said(&taker, HANDOVER_HELLO), rounds);
+	assert_int_equal(times_said(&giver, HANDOVER_END), rounds);
+	assert_int_equal(new.counts.moved, expected->moved);
+	assert_int_equal(new.counts.stayed, expected->stayed);
 	check_talk();
 	channel_free(giver.channel);
 	channel_free(taker.channel);
+}
+
+/* What was told of before a reload is looked at once more, if it stayed. */
+static void configured_otherwise_meanwhile(void **state)
+{
+	(void)state;
+	renewed(make_too_new, &(struct take_counts){.stayed = 1}, 2);
+}
+
+static void renewed_when_all_has_moved(void **state)
+{
+	(void)state;
+	renewed(make_newer, &(struct take_counts){.moved = 1}, 1);
 }
 
 /* GO for somebody else, who reads there, too: it has the session, and two must not. */
@@ -1082,6 +1095,7 @@ int main(void)
 		TEST(the_old_one_dies),
 		TEST(ready_for_what_was_offered_before),
 		TEST(configured_otherwise_meanwhile),
+		TEST(renewed_when_all_has_moved),
 		TEST(go_for_another),
 		TEST(the_new_one_loses_its_control),
 		TEST(another_neighbor_of_that_name),
