@@ -116,6 +116,8 @@ int control_send_batch(struct control *c, struct child *child, const struct stat
 /* The same with what is in force now and id 0. A worker that cannot have it is of no use: it is
  * started again. */
 void control_give(struct control *c, struct child *child);
+/* It ends with its sessions, and another one is started. */
+void control_end_worker(struct child *child);
 void control_clear_ended(struct control *c, const char *name);
 
 /* control_ao.c */

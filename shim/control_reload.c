@@ -364,7 +364,7 @@ void control_on_applied(struct control *c, struct child *child, uint32_t id, con
 	if (error && id == 0 && child_pid(child)) {
 		log_error("worker %u refuses its configuration, starting another: %s",
 			  child_number(child), error);
-		child_stop(child);
+		control_end_worker(child);
 		return;
 	}
 	if (!r || (id != r->id && child_pid(child)))

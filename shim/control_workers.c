@@ -84,6 +84,13 @@ int control_send_batch(struct control *c, struct child *child, const struct stat
 	return r;
 }
 
+void control_end_worker(struct child *child)
+{
+	/* Else it would wait for a successor of ours. */
+	child_send(child, MSG_STOP, 0, NULL, 0, -1);
+	child_stop(child);
+}
+
 void control_give(struct control *c, struct child *child)
 {
 	int r = control_send_batch(c, child, &c->now, 0);
@@ -92,7 +99,7 @@ void control_give(struct control *c, struct child *child)
 		return;
 	log_error("worker %u cannot be given its configuration (%s): starting another",
 		  child_number(child), strerror(-r));
-	child_stop(child);
+	control_end_worker(child);
 }
 
 /* --- what a worker asks for

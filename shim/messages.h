@@ -41,7 +41,7 @@ enum message_type {
 	MSG_HEIR, /* descriptor: where a successor's worker will ask for the sessions (handover.h)
 		   */
 	MSG_TAKE_OVER, /* id; descriptor: where those of a predecessor's worker are to be had */
-	MSG_STOP,      /* control is about to end, and no successor is to come */
+	MSG_STOP,      /* control has no use for it any more, and no successor is to come */
 
 	/* control to the metrics process */
 	MSG_METRICS_LISTENER, /* descriptor: where scrapers come in */

@@ -515,6 +515,8 @@ static void it_refuses_what_is_in_force(void **state)
 	crig_settle(r);
 	assert_int_equal(w->n_started, 1);
 	crig_reply_text(w, MSG_APPLIED, 0, "no memory here");
+	crig_until(r, w->n_started == 2 || crig_count(w, MSG_STOP) == 1);
+	assert_int_equal(w->n_started, 1); /* it does not wait for a successor of control */
 	crig_until(r, w->n_started == 2 && w->n_batches == 1);
 	assert_true(crig_logged(
 		r, "worker 0 refuses its configuration, starting another: no memory here"));
