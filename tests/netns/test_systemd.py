@@ -53,6 +53,8 @@ def test_start_and_stop(lab, pki):
     assert unit.properties("ActiveState", "ConditionResult") == {"ActiveState": "inactive", "ConditionResult": "no"}
     service.up()
     assert unit.properties("ActiveState", "WatchdogUSec") == {"ActiveState": "active", "WatchdogUSec": "30s"}
+    # SIGTERM opens what is closed: an operator's stop alone sends it, not a worker that was killed for want of memory.
+    assert unit.properties("OOMPolicy", "TimeoutStartFailureMode") == {"OOMPolicy": "continue", "TimeoutStartFailureMode": "kill"}
     # Its own confinement works inside of the unit's.
     proc = unit.container.path("/proc")
     shown = unit.show()
