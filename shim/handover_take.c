@@ -214,7 +214,7 @@ static void on_stays(struct take *t, struct fields_in *f)
 		return;
 	}
 	note_stay(t, name);
-	if (may_log(t))
+	if (!t->is_again && may_log(t))
 		log_info("neighbor %s: a session stays with the worker before: %s", name, why);
 	ask(t, HANDOVER_NEXT, NULL);
 }

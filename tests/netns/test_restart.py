@@ -165,6 +165,29 @@ def test_tls12_stays(lab, pki, stage, listener):
     scene.assert_private()
 
 
+def test_reload_ends_what_stays(stage):
+    """What an old worker keeps is against a configuration that comes later."""
+    scene, a, b = stage(options={"min-version": "1.2"}, start=False)
+    b.shim.process.more_env = {"LD_PRELOAD": str(faults.LIBRARY), "BOTLS_TLS12": "1"}
+    scene.start_shims()
+    scene.daemons(Bird, Bird).wait_up()
+    since = scene.daemon_a.session(scene.address_b).since
+    worker = scene.shim_a.worker_pids()[0]
+    assert "1 stay with its workers" in a.restart()
+    scene.shim_a.reload()
+    wait_until(lambda: scene.shim_a.show()["draining"], 5, "it has been told of once more")
+    assert scene.daemon_a.session(scene.address_b).since == since
+    scene.shim_a.neighbors[scene.address_b]["min-version"] = "1.3"
+    scene.shim_a.write_config()
+    scene.shim_a.reload()
+    wait_until(lambda: not os.path.exists(f"/proc/{worker}/exe"), 15, "the old worker has ended it, and itself")
+    assert "its configuration changed" in scene.shim_a.log()
+    assert scene.shim_a.show()["draining"] == []
+    scene.wait_down()
+    a.assert_nothing_left()
+    scene.assert_private()
+
+
 @pytest.mark.parametrize("change", ["removed", "another-ca"])
 def test_configured_otherwise(lab, pki, stage, change):
     """While nobody was there the configuration became another one: what a reload would have ended ends now, in order."""
