@@ -234,7 +234,7 @@ static int switch_keys(struct tls_listeners *l, const struct config *old, uint64
 int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 			   const struct config *new, uint64_t now, struct errtext *e)
 {
-	const struct neighbor_config *failed, *ignored;
+	const struct neighbor_config *failed = NULL, *ignored;
 	struct errtext more = {}, unused;
 	const char *why = NULL;
 	int r = switch_keys(l, old, l->keys_at, new, now, &failed);
@@ -255,8 +255,13 @@ int tls_listeners_set_keys(struct tls_listeners *l, const struct config *old,
 		why = "out of memory (raise sysctl net.core.optmem_max)";
 	else if (r == -ENOENT)
 		why = "the kernel lacks the algorithm";
+	if (!why)
+		why = strerror(-r);
+	if (!failed)
+		return errtext_set(
+			e, r, "tcp-ao: cannot tell the neighbors at the TLS port apart: %s", why);
 	return errtext_set(e, r, "neighbor %s: cannot set %s: %s", failed->name,
-			   ao_is_wanted(failed) ? "tcp-ao" : "tcp-md5", why ? why : strerror(-r));
+			   ao_is_wanted(failed) ? "tcp-ao" : "tcp-md5", why);
 }
 
 int tls_listeners_get_ao(const struct tls_listeners *l, const struct neighbor_config *n,

@@ -111,8 +111,7 @@ int dial_ao_open(struct tls_listeners *l, const struct config *config,
 			r = open_listener(l, n);
 	}
 	if (r == 0 && l->select) {
-		if (config && config->n_neighbors)
-			*ret_failed = config->neighbors;
+		*ret_failed = NULL;
 		r = send_there(l, config);
 	}
 	return r;

@@ -18,8 +18,8 @@ int dial_add_listener(struct tls_listeners *l, int fd, sa_family_t family, unsig
 /* Which listener has the neighbor's keys; 0: the one without a default key. */
 unsigned dial_ao_kind(const struct neighbor_config *n);
 /* Opens what `config` (may be NULL) needs and sends its neighbors there; what it does not need
- * stays open until dial_ao_close(). On error *ret_failed is the neighbor for which, and *e may say
- * more. */
+ * stays open until dial_ao_close(). On error *ret_failed is the neighbor for which, NULL: all of
+ * them, and *e may say more. */
 int dial_ao_open(struct tls_listeners *l, const struct config *config,
 		 const struct neighbor_config **ret_failed, struct errtext *e);
 void dial_ao_close(struct tls_listeners *l, const struct config *config);
