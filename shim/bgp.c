@@ -120,8 +120,15 @@ static void read_open(struct bgp_open *o, const uint8_t *body, size_t len)
 	o->malformed = !read_parameters(o, c);
 }
 
-static void read_notification(struct bgp_notification *n, const uint8_t *body, size_t len)
+static void read_notification(struct bgp_stream *s, const uint8_t *body, size_t len)
 {
+	struct bgp_notification *n = s->notification;
+
+	/* Most streams never have one. */
+	if (!n)
+		n = s->notification = malloc(sizeof(*n));
+	if (!n)
+		return;
 	*n = (struct bgp_notification){.seen = true};
 	if (!body) {
 		snprintf(n->text, sizeof(n->text), "NOTIFICATION");
@@ -180,7 +187,7 @@ static unsigned message_complete(struct bgp_stream *s)
 	if (type == BGP_OPEN)
 		read_open(&s->open, s->body, kept_len(s));
 	else if (type == BGP_NOTIFICATION)
-		read_notification(&s->notification, s->body, kept_len(s));
+		read_notification(s, s->body, kept_len(s));
 	free(TAKE(s->body));
 	s->have = 0;
 	return is_known ? 1u << type : 0;
@@ -224,6 +231,7 @@ void bgp_init(struct bgp_stream *s)
 void bgp_done(struct bgp_stream *s)
 {
 	free(TAKE(s->body));
+	free(TAKE(s->notification));
 }
 
 unsigned bgp_feed(struct bgp_stream *s, const void *data, size_t len, bool extended)

@@ -38,10 +38,10 @@ struct bgp_notification {
 struct bgp_stream {
 	uint64_t messages[6]; /* by type; [0]: unknown types */
 	uint64_t bytes;
-	struct bgp_open open;		      /* the last one */
-	struct bgp_notification notification; /* the last one */
-	const char *framing_error;	      /* NULL while the framing is right; static text */
-	bool at_boundary;		      /* no message is half way */
+	struct bgp_open open;		       /* the last one */
+	struct bgp_notification *notification; /* the last one; NULL: none, or no memory */
+	const char *framing_error;	       /* NULL while the framing is right; static text */
+	bool at_boundary;		       /* no message is half way */
 
 	/* private */
 	uint8_t header[19];

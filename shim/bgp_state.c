@@ -93,11 +93,13 @@ static void import_partial(struct fields_in *f, struct bgp_stream *s)
 
 void bgp_export_state(const struct bgp_stream *s, struct fields_out *o)
 {
+	static const struct bgp_notification none;
+
 	for (size_t i = 0; i < ARRAY_SIZE(type_fields); i++)
 		fields_put_number(o, type_fields[i], s->messages[i]);
 	fields_put_number(o, "bytes", s->bytes);
 	export_open(&s->open, o);
-	export_notification(&s->notification, o);
+	export_notification(s->notification ? s->notification : &none, o);
 	fields_put_number(o, "is-opaque", s->framing_error != NULL);
 	if (!s->framing_error)
 		export_partial(s, o);
@@ -105,6 +107,8 @@ void bgp_export_state(const struct bgp_stream *s, struct fields_out *o)
 
 void bgp_import_state(struct fields_in *f, struct bgp_stream *ret)
 {
+	struct bgp_notification n = {};
+
 	bgp_init(ret);
 	if (fields_number(f, "is-opaque", 1))
 		ret->framing_error = "the framing was lost before botlsd was restarted";
@@ -114,5 +118,12 @@ void bgp_import_state(struct fields_in *f, struct bgp_stream *ret)
 		ret->messages[i] = fields_number(f, type_fields[i], UINT64_MAX);
 	ret->bytes = fields_number(f, "bytes", UINT64_MAX);
 	import_open(f, &ret->open);
-	import_notification(f, &ret->notification);
+	import_notification(f, &n);
+	if (!n.seen)
+		return;
+	ret->notification = malloc(sizeof(n));
+	if (ret->notification)
+		*ret->notification = n;
+	else
+		fields_refuse(f, "notification", -ENOMEM);
 }

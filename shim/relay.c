@@ -15,6 +15,7 @@ void relay_destroy(struct relay *r)
 {
 	timer_free(r->again);
 	timer_free(r->deadline);
+	free(r->end_text);
 	free(r);
 }
 
@@ -26,10 +27,13 @@ static void enter(struct relay *r)
 /* Nothing may touch the relay after this. */
 static void leave(struct relay *r)
 {
+	struct relay_end end;
+
 	relay_settle(r);
 	if (r->tell_end) {
 		r->tell_end = false;
-		r->callbacks.on_end(r->arg, &r->end);
+		relay_get_end(r, &end);
+		r->callbacks.on_end(r->arg, &end);
 	}
 	r->in_callback = false;
 	if (r->free_later)
@@ -181,7 +185,7 @@ void relay_abort(struct relay *r, struct relay_end *ret_end)
 		relay_close_ends(r, true);
 	r->tell_end = false;
 	if (ret_end)
-		*ret_end = r->end;
+		relay_get_end(r, ret_end);
 }
 
 void relay_free(struct relay *r)

@@ -67,7 +67,8 @@ struct relay_callbacks {
 	/* Bytes read from one side, in order, before they are written to the other: as the daemon
 	 * sends and gets them. May be NULL. */
 	void (*on_bytes)(void *arg, enum relay_side from, const void *data, size_t len);
-	/* Once, from the loop, when both sides are closed; not after relay_abort(). */
+	/* Once, from the loop, when both sides are closed; not after relay_abort(). *end is gone
+	 * with the call. */
 	void (*on_end)(void *arg, const struct relay_end *end);
 	/* NULL: malloc(). What it returns is freed with free(). */
 	void *(*alloc)(size_t size);

@@ -13,9 +13,21 @@ void relay_note_end(struct relay *r, enum relay_side first, enum relay_how how, 
 	if (r->has_end)
 		return;
 	r->has_end = true;
-	r->end.first = first;
-	r->end.how = how;
-	snprintf(r->end.text, sizeof(r->end.text), "%s", text);
+	r->end_first = first;
+	r->end_how = how;
+	free(r->end_text);
+	r->end_text = text[0] ? strdup(text) : NULL;
+}
+
+void relay_get_end(const struct relay *r, struct relay_end *ret)
+{
+	*ret = (struct relay_end){.first = r->end_first, .how = r->end_how};
+	if (r->end_text)
+		snprintf(ret->text, sizeof(ret->text), "%s", r->end_text);
+	for (int i = 0; i < 2; i++) {
+		ret->bytes[i] = r->directions[i].read;
+		ret->lost[i] = r->directions[i].read - r->directions[i].written;
+	}
 }
 
 void relay_side_died(struct relay *r, enum relay_side side, const char *text)
@@ -29,15 +41,12 @@ void relay_close_ends(struct relay *r, bool reset)
 {
 	for (int i = 0; i < 2; i++) {
 		struct end *e = &r->ends[i];
-		struct direction *d = &r->directions[i];
 
 		io_free(TAKE(e->io));
 		if (reset)
 			transport_set_reset(e->transport);
 		e->transport->ops->free(TAKE(e->transport));
-		r->end.bytes[i] = d->read;
-		r->end.lost[i] = d->read - d->written;
-		relay_direction_done(d);
+		relay_direction_done(&r->directions[i]);
 	}
 	timer_stop(r->again);
 	timer_stop(r->deadline);

@@ -43,8 +43,10 @@ struct relay {
 	struct timer *again, *deadline; /* the second from its first use on */
 	uint64_t progress; /* bytes moved less bytes unacknowledged, when it last changed: */
 	uint64_t progress_ms, ending_ms, poll_ms;
-	struct relay_end end;
-	bool has_end;	  /* end.first and .how are set */
+	enum relay_side end_first; /* of struct relay_end */
+	enum relay_how end_how;
+	char *end_text;	  /* NULL: none */
+	bool has_end;	  /* these are set */
 	bool may_splice;  /* relay_allow_splice() */
 	bool is_closing;  /* relay_close() */
 	bool is_paused;	  /* relay_pause() */
@@ -81,6 +83,7 @@ void relay_direction_done(struct direction *d);
 /* relay_end.c */
 /* Who ended first, and how; later ends are not noted. */
 void relay_note_end(struct relay *r, enum relay_side first, enum relay_how how, const char *text);
+void relay_get_end(const struct relay *r, struct relay_end *ret);
 /* Nothing more goes to this side. What it sent before it died is still read and delivered. */
 void relay_side_died(struct relay *r, enum relay_side side, const char *text);
 /* Something of our own failed: this session ends, no other. */

@@ -59,6 +59,7 @@ void session_free(struct session *s)
 	bgp_done(&s->in);
 	bgp_done(&s->out);
 	free(s->ao_seen);
+	free(s->end);
 	if (s->ctx)
 		tls_ctx_unref(s->ctx);
 	free(s);
@@ -334,7 +335,7 @@ void session_close(struct session *s, const char *why)
 		return;
 	}
 	s->is_closing = true;
-	snprintf(s->end, sizeof(s->end), "%s", why);
+	s->end = strdup(why);
 	if (relay_close(s->relay) < 0)
 		session_end(s, why);
 }

@@ -45,7 +45,7 @@ struct session {
 	int64_t since, established_since;
 	enum session_bgp bgp;
 	struct bgp_stream in, out;
-	char end[160];
+	char *end; /* why it is being closed; NULL: it is not, or no memory */
 
 	struct tls_counters tls_left;  /* of those that were freed */
 	struct tcp_ao_status *ao_seen; /* when it was last looked at; NULL: not yet */

@@ -110,7 +110,7 @@ static void update_bgp(struct session *s)
 		bgp = s->in.messages[BGP_KEEPALIVE] && s->out.messages[BGP_KEEPALIVE]
 			      ? SBGP_ESTABLISHED
 			      : SBGP_OPENCONFIRM;
-	if (s->in.notification.seen || s->out.notification.seen)
+	if (s->in.messages[BGP_NOTIFICATION] || s->out.messages[BGP_NOTIFICATION])
 		bgp = SBGP_CLOSING;
 	if (bgp == s->bgp)
 		return;
@@ -124,13 +124,13 @@ static void update_bgp(struct session *s)
 	s->ops->on_bgp(s->host, s);
 }
 
-static bool as_is_right(struct session *s)
+static bool as_is_right(const struct session *s, char *why, size_t size)
 {
 	uint32_t as = s->in.open.as;
 
 	if (!s->config || !s->config->remote_as || as == s->config->remote_as)
 		return true;
-	snprintf(s->end, sizeof(s->end), "the neighbor's OPEN says AS %u, remote-as is %u", as,
+	snprintf(why, size, "the neighbor's OPEN says AS %u, remote-as is %u", as,
 		 s->config->remote_as);
 	return false;
 }
@@ -143,6 +143,7 @@ static void on_bytes(void *arg, enum relay_side from, const void *data, size_t l
 	struct bgp_stream *stream = inbound ? &s->in : &s->out;
 	bool extended = s->in.open.extended_message && s->out.open.extended_message;
 	unsigned seen;
+	char why[80];
 
 	if (is_captured(s)) {
 		struct capture_flow f = capture_flow(s);
@@ -152,14 +153,14 @@ static void on_bytes(void *arg, enum relay_side from, const void *data, size_t l
 	seen = bgp_feed(stream, data, len, extended);
 	if (s->is_closing)
 		return;
-	if (seen & (1U << BGP_NOTIFICATION)) {
-		s->ops->on_notification(s->host, s, inbound, &stream->notification);
+	if (seen & (1U << BGP_NOTIFICATION) && stream->notification) {
+		s->ops->on_notification(s->host, s, inbound, stream->notification);
 		if (inbound)
-			session_capability_on_notification(s, &stream->notification);
+			session_capability_on_notification(s, stream->notification);
 	}
-	if (inbound && (seen & (1U << BGP_OPEN)) && !as_is_right(s)) {
-		s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, s->end);
-		session_end(s, s->end);
+	if (inbound && (seen & (1U << BGP_OPEN)) && !as_is_right(s, why, sizeof(why))) {
+		s->ops->on_failure(s->host, s, TLS_REASON_REFUSED, why);
+		session_end(s, why);
 		return;
 	}
 	if (seen)
@@ -188,7 +189,7 @@ static void on_relay_end(void *arg, const struct relay_end *e)
 
 	s->ended_first = e->first;
 	s->ended_orderly = e->how == RELAY_EOF || e->how == RELAY_CLOSED;
-	if (s->end[0]) {
+	if (s->end) {
 		session_end(s, s->end);
 		return;
 	}

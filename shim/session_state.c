@@ -25,7 +25,7 @@ const char *session_stays(const struct session *s)
 	const struct transport *outer = s->relay ? relay_transport(s->relay, RELAY_OUTER) : NULL;
 	struct tls_info info;
 
-	if (!outer || s->is_closing || s->end[0])
+	if (!outer || s->is_closing)
 		return "it is ending";
 	if (!session_capability_is_settled(s))
 		return "tcp-ao = capability is being agreed upon";

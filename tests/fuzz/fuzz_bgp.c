@@ -60,9 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	      whole.open.hold_time == pieces.open.hold_time);
 	CHECK(memcmp(whole.open.capabilities, pieces.open.capabilities,
 		     sizeof(whole.open.capabilities)) == 0);
-	CHECK(strcmp(whole.notification.text, pieces.notification.text) == 0);
-	CHECK(strlen(whole.notification.text) < sizeof(whole.notification.text));
-	check_text(whole.notification.text);
+	CHECK(!whole.notification == !pieces.notification);
+	if (whole.notification) {
+		CHECK(strcmp(whole.notification->text, pieces.notification->text) == 0);
+		CHECK(strlen(whole.notification->text) < sizeof(whole.notification->text));
+		check_text(whole.notification->text);
+	}
 	bgp_done(&whole);
 	bgp_done(&pieces);
 	return 0;

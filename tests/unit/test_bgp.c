@@ -216,9 +216,10 @@ static void check_session(unsigned seen)
 	assert_int_equal(seen, 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5);
 	for (int type = 0; type < 6; type++)
 		assert_int_equal(stream.messages[type], 1);
-	assert_string_equal(stream.notification.text, "Cease/Administrative Shutdown: maintenance");
-	assert_int_equal(stream.notification.code, 6);
-	assert_int_equal(stream.notification.subcode, 2);
+	assert_string_equal(stream.notification->text,
+			    "Cease/Administrative Shutdown: maintenance");
+	assert_int_equal(stream.notification->code, 6);
+	assert_int_equal(stream.notification->subcode, 2);
 	assert_true(stream.at_boundary);
 	assert_null(stream.body);
 }
@@ -299,6 +300,7 @@ static void test_lengths(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		teardown(NULL);
 		setup(NULL);
 		put_message(&input, cases[i].type, body, cases[i].min - 19);
 		put_message(&input, cases[i].type, body, cases[i].max - 19);
@@ -310,6 +312,7 @@ static void test_lengths(void **state)
 		feed(false);
 		assert_string_equal(stream.framing_error, cases[i].error);
 
+		teardown(NULL);
 		setup(NULL);
 		put_header(&input, cases[i].type, cases[i].max + 1);
 		feed(false);
@@ -333,7 +336,7 @@ static void test_extended_messages(void **state)
 	put(&input, "", 1);
 	assert_int_equal(feed(true), 1 << BGP_NOTIFICATION);
 	assert_null(stream.framing_error);
-	assert_string_equal(stream.notification.text, "Cease/Administrative Reset: ok");
+	assert_string_equal(stream.notification->text, "Cease/Administrative Reset: ok");
 	put_message(&input, BGP_OPEN, body, 4097 - 19);
 	feed(true);
 	assert_string_equal(stream.framing_error, "message length above 4096");
@@ -352,7 +355,7 @@ static void test_framing_error(void **state)
 	assert_false(stream.at_boundary);
 	PUT(&input, BGP_NOTIFICATION, "\x06\x02");
 	assert_int_equal(feed(false), 0);
-	assert_false(stream.notification.seen);
+	assert_null(stream.notification);
 	assert_false(stream.open.seen);
 	assert_int_equal(stream.bytes, 19 + 19 + 25 + 10 + 21 + 21);
 }
@@ -501,7 +504,7 @@ static void moved_anywhere(void **state)
 	PUT(&input, BGP_NOTIFICATION, "\6\2\5later");
 	bgp_init(&whole);
 	bgp_feed(&whole, input.data, input.len, false);
-	assert_true(whole.notification.seen);
+	assert_non_null(whole.notification);
 	for (size_t i = 0; i < input.len; i++) {
 		bgp_feed(&stream, input.data + i, 1, false);
 		move(&stream);
@@ -513,7 +516,7 @@ static void moved_anywhere(void **state)
 	assert_int_equal(whole.open.router_id, stream.open.router_id);
 	assert_int_equal(whole.open.hold_time, stream.open.hold_time);
 	assert_memory_equal(whole.open.capabilities, stream.open.capabilities, 32);
-	assert_string_equal(whole.notification.text, stream.notification.text);
+	assert_string_equal(whole.notification->text, stream.notification->text);
 	assert_null(stream.framing_error);
 	bgp_done(&whole);
 }
