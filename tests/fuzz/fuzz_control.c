@@ -3,6 +3,10 @@
  * What a worker that was taken over can say to control: a whole control process (tests/unit/
  * control_rig.h) with the input in the worker's place, and clients of the control socket beside it.
  *
+ * Some messages bring a connection: with a neighbor, with another one, none at all. Two
+ * predecessors are there from the start, of which the worker may tell what it likes. This machine's
+ * kernel need have no TCP-AO: control believes that it has while it looks at these.
+ *
  * Checked: a descriptor that control hands out leads to a configured neighbor; only `preferred`
  * neighbors are ever opened; every client is answered; no descriptor stays behind; and control
  * still runs and shows its neighbors when the worker has said its last word.
@@ -13,6 +17,7 @@
 #include "log.h"
 #include "script.h"
 #include "scripted_clock.h"
+#include "sock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,12 +34,19 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #define CLIENTS_MAX 8
 #define PATIENCE    2000 /* turns for a process to come or to go */
 #define ANSWER_S    40	 /* no client waits longer */
+#define PASSED	    3	 /* where descriptors are passed from */
 
 static struct rig *rig;
 static int real_stderr, no_stderr;
 static int clients[CLIENTS_MAX];
 static size_t n_clients;
 static size_t n_fds;
+
+static void turn(void)
+{
+	CHECK(loop_turn(rig->c->loop, false) == 0);
+	crig_notified(rig); /* or control would wait for systemd to read */
+}
 
 static const uint8_t *next_bytes(size_t len)
 {
@@ -134,6 +146,130 @@ static void say_status(uint8_t how)
 	say(MSG_STATUS, some_id(how, MSG_QUERY), text, n);
 }
 
+/* A connection that has come in, and its other end. */
+static int connection_from(uint8_t last, int *ret_other)
+{
+	struct addr from = {.family = AF_INET, .prefixlen = 32, .bytes = {127, 0, 0, last}};
+	struct addr to = {.family = AF_INET, .prefixlen = 32, .bytes = {127, 0, 0, 1}};
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int fd;
+
+	CHECK(sock_bound(&from, 0, ret_other) == 0);
+	len = addr_to_sockaddr(&to, rig->tls_port, &ss);
+	if (connect(*ret_other, (struct sockaddr *)&ss, len) < 0)
+		CHECK(errno == EINPROGRESS);
+	fd = accept4(rig->c->tls.fds[0], NULL, NULL, SOCK_CLOEXEC);
+	sock_set_reset_on_close(*ret_other); /* no TIME_WAIT for each input */
+	return fd;
+}
+
+/* With a descriptor, which control looks at at once. */
+static void say_shown(uint32_t type, const void *payload, size_t len, uint8_t what)
+{
+	int fd = -1, other = -1;
+
+	if (!worker()->ipc)
+		return;
+	if (what % 4 == 1) {
+		int fds[2];
+
+		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+		fd = fds[0];
+		other = fds[1];
+	} else if (what % 4) {
+		fd = connection_from(what % 4 == 2 ? 5 + (what >> 2 & 1) : what >> 2, &other);
+	}
+	rig->c->tls.has_ao = true;
+	ipc_send(worker()->ipc, type, 7, payload, len, fd);
+	for (int i = 0; i < 3; i++)
+		turn();
+	rig->c->tls.has_ao = false;
+	cleanup_close(&fd);
+	cleanup_close(&other);
+}
+
+static const char *ao_neighbor(uint8_t which)
+{
+	static const char *const names[] = {"127.0.0.5", "127.0.0.6", "127.0.0.2", "127.0.0.9"};
+
+	return names[which % ARRAY_SIZE(names)];
+}
+
+static void say_ao_connection(void)
+{
+	struct message_ao_connection m = {};
+	uint8_t what = next(), at = next();
+
+	strcpy(m.neighbor, ao_neighbor(next()));
+	((uint8_t *)&m)[at * sizeof(m) / 256] ^= next();
+	say_shown(MSG_AO_CONNECTION, &m, sizeof(m), what);
+}
+
+static void say_want_ao(void)
+{
+	struct message_want_ao m = {};
+	uint8_t what = next(), at = next(), how = next();
+
+	strcpy(m.neighbor, ao_neighbor(how));
+	m.is_trial = how >> 2 & 1;
+	m.covers_options = how >> 3 & 1;
+	m.algorithm = how >> 4 & 3;
+	m.until_ms = scripted_now_ms + 1000;
+	((uint8_t *)&m)[at * sizeof(m) / 256] ^= next();
+	say_shown(MSG_WANT_AO, &m, sizeof(m) - (how >> 7), what);
+}
+
+static void say_taken(void)
+{
+	struct message_taken m = {.moved = next(), .stayed = next(), .left = next()};
+	uint8_t id = next();
+
+	m.drain_ms = next() * 1000;
+	((uint8_t *)&m)[next() % sizeof(m)] ^= next();
+	say(MSG_TAKEN, id & 0x80 ? id : 1 + id % 2, &m, sizeof(m) - (id >> 6 & 1));
+}
+
+static void say_metrics_row(void)
+{
+	struct message_metrics_row m[2] = {};
+	const struct rig_message *asked = crig_last(worker(), MSG_METRICS);
+	uint8_t which = next();
+
+	for (int i = 0; i < 2; i++)
+		snprintf(m[i].neighbor, sizeof(m[i].neighbor), "127.0.0.%u",
+			 (which >> i * 2 & 3) + 2);
+	((uint8_t *)m)[(next() << 8 | next()) % sizeof(m)] ^= next();
+	say(MSG_METRICS_ROWS, asked ? asked->id : which, m,
+	    sizeof(*m) * (1 + (which >> 6 & 1)) - (which >> 7));
+}
+
+static void say_metrics_end(void)
+{
+	struct message_metrics_worker m = {.handshakes = next(), .unknown = next()};
+	const struct rig_message *asked = crig_last(worker(), MSG_METRICS);
+	uint8_t how = next();
+
+	say(MSG_METRICS_END, asked && !(how & 2) ? asked->id : how, &m, sizeof(m) - (how & 1));
+}
+
+static void say_newer(uint8_t how)
+{
+	switch (how >> 4) {
+	case 1:
+	case 2:
+	case 3: say_want_ao(); break;
+	case 4:
+	case 5: say_ao_connection(); break;
+	case 6:
+	case 7: say_taken(); break;
+	case 8:
+	case 9: say_metrics_row(); break;
+	case 10: say_metrics_end(); break;
+	default: turn(); break;
+	}
+}
+
 /* Past the framing of lib/ipc.c. */
 static void say_raw(uint8_t how)
 {
@@ -154,18 +290,14 @@ static void ask(uint8_t how)
 		"{\"command\":\"reload\"}",
 		"{\"command\":\"reload\",\"dry_run\":true}",
 		"{\"command\":\"steering\"}",
+		"{\"command\":\"metrics\"}",
+		"{\"command\":\"capture\",\"neighbor\":\"127.0.0.2\"}",
 	};
 
 	if (n_clients == CLIENTS_MAX)
 		return;
 	clients[n_clients] = crig_dial(rig);
 	crig_say(clients[n_clients++], "%s", requests[(how >> 4) % ARRAY_SIZE(requests)]);
-}
-
-static void turn(void)
-{
-	CHECK(loop_turn(rig->c->loop, false) == 0);
-	crig_notified(rig); /* or control would wait for systemd to read */
 }
 
 static void step(uint8_t op)
@@ -185,8 +317,8 @@ static void step(uint8_t op)
 	case 11: scripted_clock_forward(1 + (op >> 4) * 700); break;
 	case 12: worker()->answer = (op >> 4) % 3; break; /* of batches: takes, refuses, silent */
 	case 13: rig->steering.apply_error = op & 0x10 ? -EIO : 0; break;
-	case 14:
-	case 15: turn(); break;
+	case 14: turn(); break;
+	case 15: say_newer(op); break;
 	}
 }
 
@@ -224,6 +356,17 @@ static void check_socket(const struct rig_message *m)
 	CHECK(is_neighbor(&peer) && port == rig->tls_port);
 }
 
+/* A reason for each refusal, and nothing is ever turned on for somebody else than asked. */
+static void check_ao(const struct rig_message *m)
+{
+	struct message_ao answer;
+
+	CHECK(m->len == sizeof(answer) && m->id == 7);
+	memcpy(&answer, m->payload, sizeof(answer));
+	CHECK(memchr(answer.text, '\0', sizeof(answer.text)));
+	CHECK(answer.error == 0 || answer.error == -EINVAL || answer.text[0]);
+}
+
 static void check_messages(void)
 {
 	struct fake_worker *w = worker();
@@ -231,6 +374,8 @@ static void check_messages(void)
 	for (size_t i = 0; i < w->n_messages; i++) {
 		if (w->messages[i].type == MSG_SOCKET)
 			check_socket(&w->messages[i]);
+		if (w->messages[i].type == MSG_AO)
+			check_ao(&w->messages[i]);
 		cleanup_close(&w->messages[i].fd);
 	}
 	free(TAKE(w->messages));
@@ -353,12 +498,41 @@ static void clean_up(void)
 	crig_group_teardown(&state);
 }
 
+/* Workers of a botlsd before, whose ends the manager passes. They never say anything. */
+static void pass_predecessors(void)
+{
+	static const char names[] = "worker-0-77:worker-0-78";
+	char pid[16];
+
+	for (int i = 0; i < 2; i++) {
+		int fds[2];
+
+		CHECK(ipc_pair(fds) == 0);
+		CHECK(dup2(fds[0], PASSED + i) == PASSED + i);
+		if (fds[0] != PASSED + i)
+			close(fds[0]);
+	}
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "2", 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+}
+
+/* They must be nobody else's. */
+static void keep_passed_free(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (fcntl(PASSED + i, F_GETFD) < 0)
+			CHECK(dup2(STDERR_FILENO, PASSED + i) == PASSED + i);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	void *state = NULL;
 
 	(void)argc;
 	(void)argv;
+	keep_passed_free();
 	crig_group_setup(&state);
 	crig_setup(&state);
 	rig = state;
@@ -372,10 +546,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 			"neighbor \"127.0.0.3\" { mode = preferred }\n"
 			"neighbor \"127.0.0.4\" { mode = off }\n"
 			"neighbor \"127.0.7.0/24\" { }\n"
-			"neighbor \"::2\" { local-address = \"::1\" }\n");
+			"neighbor \"::2\" { local-address = \"::1\" }\n"
+			"key k { chain = x secret = s send-id = 1 recv-id = 1 }\n"
+			"neighbor \"127.0.0.5\" { tcp-ao = capability }\n"
+			"neighbor \"127.0.0.6\" { tcp-ao = static tcp-ao-chain = x }\n");
+	pass_predecessors();
 	crig_start(rig);
 	worker()->by_hand = true;
 	atexit(clean_up);
+	/* The last snapshot stays. */
+	clients[n_clients++] = crig_dial(rig);
+	crig_say(clients[0], "{\"command\":\"metrics\"}");
 	settle();
 	n_fds = count_fds();
 	dup2(real_stderr, STDERR_FILENO);
@@ -395,6 +576,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(i < PATIENCE);
 		scripted_clock_forward(100);
 		turn();
+		check_messages(); /* a new worker is told of what there is */
 	}
 	dup2(real_stderr, STDERR_FILENO);
 	return 0;

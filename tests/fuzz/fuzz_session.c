@@ -5,16 +5,23 @@
  *
  * The first octet chooses what kind of session it is, the rest are steps: what the daemon and the
  * neighbor send (the neighbor as TLS or past it, straight onto the wire), how they end, what
- * control answers, how much time passes. Checked: the daemon hears nothing but what an
- * authenticated neighbor said, in order, and the other way round; `required` never asks for clear
- * text; the host is told of the end once; descriptors are closed by then; and a session that is not
- * up ends by itself.
+ * control answers, how much time passes. Over TCP the session can also be handed over to another
+ * one in its midst, and have tcp-ao = capability (control says that it is turned on, which no
+ * kernel has to do) and ktls. Checked: the daemon hears nothing but what an authenticated neighbor
+ * said, in order, and the other way round; `required` never asks for clear text; the host is told
+ * of the end once; descriptors are closed by then; and a session that is not up ends by itself.
  */
 #include "check.h"
+#include "bgp_open_edit.h"
 #include "certs.h"
+#include "fields.h"
+#include "ktls.h"
+#include "messages.h"
 #include "script.h"
 #include "scripted_clock.h"
 #include "session.h"
+#include "sock.h"
+#include "tcp_pair.h"
 #include "tls_internal.h"
 #include "util.h"
 
@@ -31,6 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #define HANDSHAKE_TIMEOUT 10  /* s */
 #define HOLD_TIME	  30  /* s: how long a daemon waits for TLS */
 #define PATIENCE	  120 /* s: no session that is not up lasts longer */
+#define CAPABILITY_MAX	  16  /* bytes that ours makes an OPEN longer */
 
 /* ---- the script ---- */
 
@@ -55,6 +63,7 @@ static const uint8_t *next_bytes(size_t *ret_len)
 struct said {
 	uint8_t bytes[STREAM_MAX];
 	size_t len, heard;
+	uint8_t got[STREAM_MAX + CAPABILITY_MAX]; /* where the first message may be another one */
 };
 
 static struct play {
@@ -67,7 +76,8 @@ static struct play {
 	bool was_done;	      /* its handshake was */
 	bool was_tampered;    /* with the wire: what it hears may stop anywhere */
 	uint32_t request;     /* due to be answered; 0: none */
-	bool wants_inner;
+	bool wants_inner, wants_ao;
+	bool is_tcp, has_capability;
 	bool may_clear, is_clear;
 	unsigned n_ended;
 	struct said by_daemon, by_neighbor;
@@ -82,6 +92,7 @@ static uint32_t want(bool inner)
 
 	CHECK(!play.request);
 	play.wants_inner = inner;
+	play.wants_ao = false;
 	return play.request = ++last;
 }
 
@@ -100,6 +111,23 @@ static uint32_t want_inner(void *host, struct session *s)
 	(void)s;
 	CHECK(play.is_verified);
 	return want(true);
+}
+
+static uint32_t want_ao(void *host, struct session *s, int fd, struct message_want_ao *m,
+			struct errtext *e)
+{
+	uint32_t id;
+
+	(void)host;
+	CHECK(play.has_capability && !play.is_clear && fd >= 0);
+	CHECK(s == play.session || m->is_trial);
+	if (scripted_now_ms % 11 == 0) {
+		errtext_set(e, 0, "not today");
+		return 0;
+	}
+	id = want(false);
+	play.wants_ao = true;
+	return id;
 }
 
 static void forget_request(void *host, uint32_t id)
@@ -155,6 +183,14 @@ static void on_failure(void *host, struct session *s, enum tls_reason reason, co
 	check_text(text);
 }
 
+static void on_no_ao(void *host, struct session *s, const char *text)
+{
+	(void)host;
+	(void)s;
+	CHECK(play.has_capability);
+	check_text(text);
+}
+
 static void on_ended(void *host, struct session *s, const char *why)
 {
 	(void)host;
@@ -167,6 +203,8 @@ static void on_ended(void *host, struct session *s, const char *why)
 static const struct session_host_ops ops = {
 	.want_outer = want_outer,
 	.want_inner = want_inner,
+	.want_ao = want_ao,
+	.on_no_ao = on_no_ao,
 	.forget_request = forget_request,
 	.may_handshake = may_handshake,
 	.may_clear = may_clear,
@@ -177,10 +215,25 @@ static const struct session_host_ops ops = {
 	.on_ended = on_ended,
 };
 
+static struct addr far_address(void)
+{
+	struct addr tcp = {.family = AF_INET, .prefixlen = 32, .bytes = {127, 0, 0, 1}};
+	struct addr other = {.family = AF_INET, .prefixlen = 32, .bytes = {192, 0, 2, 1}};
+
+	return play.is_tcp ? tcp : other;
+}
+
 static void pair_of(int *ret_ours, int *ret_theirs)
 {
 	int fds[2];
 
+	if (play.is_tcp) {
+		tcp_pair(fds, 0);
+		*ret_ours = fds[0];
+		*ret_theirs = fds[1];
+		sock_set_reset_on_close(fds[1]); /* no TIME_WAIT for each input */
+		return;
+	}
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 	*ret_ours = fds[0];
 	*ret_theirs = fds[1];
@@ -188,8 +241,40 @@ static void pair_of(int *ret_ours, int *ret_theirs)
 
 /* ---- the far ends ---- */
 
+/* 0: it is not whole, or none that has a length. */
+static size_t first_message(const uint8_t *data, size_t len)
+{
+	size_t n = len < BGP_HEADER_LEN ? 0 : (size_t)data[16] << 8 | data[17];
+
+	return n < BGP_HEADER_LEN || n > BGP_OPEN_MAX || n > len ? 0 : n;
+}
+
+/* The first message has one capability more, or less; the rest is as it was said. */
+static void check_edited(const struct said *s)
+{
+	size_t said = first_message(s->bytes, s->len), got = first_message(s->got, s->heard);
+
+	if (s->heard <= s->len && memcmp(s->got, s->bytes, s->heard) == 0)
+		return;
+	CHECK(said);
+	if (!got) {
+		CHECK(s->heard <= said + CAPABILITY_MAX);
+		return;
+	}
+	CHECK(got <= said + CAPABILITY_MAX && said <= got + CAPABILITY_MAX);
+	CHECK(s->heard - got <= s->len - said);
+	CHECK(memcmp(s->got + got, s->bytes + said, s->heard - got) == 0);
+}
+
 static void hear(struct said *s, const uint8_t *data, size_t len)
 {
+	if (play.has_capability) {
+		CHECK(s->heard + len <= sizeof(s->got));
+		memcpy(s->got + s->heard, data, len);
+		s->heard += len;
+		check_edited(s);
+		return;
+	}
 	CHECK(s->heard + len <= s->len);
 	CHECK(memcmp(s->bytes + s->heard, data, len) == 0);
 	s->heard += len;
@@ -316,7 +401,7 @@ static void key_update(void)
 
 static void begin_neighbor(int fd, enum tls_side side, struct tls_ctx *ctx)
 {
-	struct addr a = {.family = AF_INET, .prefixlen = 32, .bytes = {192, 0, 2, 1}};
+	struct addr a = far_address();
 
 	/* A new attempt: what was said in the one before is lost. */
 	play.neighbor = fd;
@@ -333,6 +418,10 @@ static void answer(bool is_good)
 	if (!request || !play.session)
 		return;
 	play.request = 0;
+	if (play.wants_ao) {
+		session_give_ao(play.session, request, is_good ? 0 : -EIO, "cannot be had");
+		return;
+	}
 	if (!is_good) {
 		session_give_socket(play.session, request, -1, "no such socket");
 		return;
@@ -347,6 +436,49 @@ static void answer(bool is_good)
 			begin_neighbor(play.neighbor, TLS_SERVER, play.theirs);
 	}
 	session_give_socket(play.session, request, ours, NULL);
+}
+
+/* ---- a successor ---- */
+
+static struct session_params params(void)
+{
+	return (struct session_params){.loop = loop,
+				       .ops = &ops,
+				       .host = &play,
+				       .id = 1,
+				       .config = &play.config,
+				       .ctx = play.ours,
+				       .own = far_address(),
+				       .peer = far_address()};
+}
+
+/* What can be told of is taken over as it is told. */
+static void hand_over(void)
+{
+	struct session_params p = params();
+	struct fields_out o = {};
+	struct fields_in f;
+	struct session *again = NULL;
+	int inner, outer, r;
+
+	if (!play.session || !play.is_tcp || session_freeze(play.session) < 0)
+		return;
+	CHECK(!play.request);
+	if (session_export(play.session, &o) == 0) {
+		session_get_fds(play.session, &inner, &outer);
+		CHECK(fields_read(&f, o.data, o.len) == 0);
+		r = session_import(&p, &f, fcntl(inner, F_DUPFD_CLOEXEC, 3),
+				   fcntl(outer, F_DUPFD_CLOEXEC, 3), &again);
+		/* What is dead, or has a record that cannot be, stays where it is, and ends there.
+		 */
+		CHECK(r == 0 || r == -ENOTCONN || play.was_tampered);
+	}
+	if (again) {
+		session_leave(play.session);
+		play.session = again;
+	}
+	fields_out_done(&o);
+	CHECK(session_thaw(play.session) == 0);
 }
 
 static void step(uint8_t op)
@@ -389,6 +521,8 @@ static void step(uint8_t op)
 	case 15:
 		if (play.session && op == 0xff)
 			session_close(play.session, "reset by the operator");
+		else if (op == 0xef)
+			hand_over();
 		else
 			for (int i = 0; i < 4; i++)
 				turn();
@@ -400,21 +534,15 @@ static void begin(uint8_t kind)
 {
 	bool is_in = kind & 1;
 	enum tls_side side = is_in ? TLS_CLIENT : TLS_SERVER; /* the neighbor's */
-	struct session_params p = {
-		.loop = loop,
-		.ops = &ops,
-		.host = &play,
-		.id = 1,
-		.config = &play.config,
-		.ctx = kind & 2 ? tls12[!side] : good[!side],
-		.own = {.family = AF_INET, .prefixlen = 32, .bytes = {192, 0, 2, 1}},
-		.peer = {.family = AF_INET, .prefixlen = 32, .bytes = {192, 0, 2, 1}}};
+	struct session_params p;
 	int ours;
 
 	memset(&play, 0, offsetof(struct play, by_daemon));
 	play.by_daemon.len = play.by_daemon.heard = 0;
 	play.by_neighbor.len = play.by_neighbor.heard = 0;
 	play.daemon = play.neighbor = -1;
+	play.is_tcp = kind & 0x60;
+	play.has_capability = kind & 32;
 	play.config = (struct neighbor_config){
 		.mode = kind & 4 ? MODE_PREFERRED : MODE_REQUIRED,
 		.tls_port = 8179,
@@ -424,12 +552,19 @@ static void begin(uint8_t kind)
 		.fallback_after = HOLD_TIME,
 		.key_update_records = 4,
 		.remote_as = kind & 8 ? 64500 : 0,
+		.name = "neighbor",
+		.address = far_address(),
+		.ktls = kind & 128 ? KTLS_ON : KTLS_OFF,
 	};
+	if (play.has_capability)
+		play.config.ao = (struct ao_config){
+			.mode = AO_CAPABILITY, .capability_code = 247, .own.covers_options = true};
 	play.other_config = play.config;
 	play.other_config.remote_as = 64501;
 	play.is_verified = !(kind & 16);
-	play.ours = p.ctx;
+	play.ours = kind & 2 ? tls12[!side] : good[!side];
 	play.theirs = kind & 16 ? stranger : kind & 2 ? tls12[side] : good[side];
+	p = params();
 	if (is_in) {
 		pair_of(&ours, &play.neighbor);
 		begin_neighbor(play.neighbor, TLS_CLIENT, play.theirs);
@@ -475,16 +610,20 @@ static void wind_down(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct cert ca = {}, other_ca = {}, own = {}, other = {};
+	struct ktls_support support;
 	struct errtext e;
 
 	(void)argc;
 	(void)argv;
 	signal(SIGPIPE, SIG_IGN);
 	CHECK(loop_new(&loop) == 0);
+	ktls_probe(&support);
+	tls_ktls_set_support(&support);
 	cert_make(&ca, &(struct cert_spec){.cn = "ca", .is_ca = true}, NULL);
 	cert_make(&other_ca, &(struct cert_spec){.cn = "other ca", .is_ca = true}, NULL);
-	cert_make(&own, &(struct cert_spec){.cn = "own", .san = "IP:192.0.2.1"}, &ca);
-	cert_make(&other, &(struct cert_spec){.cn = "own", .san = "IP:192.0.2.1"}, &other_ca);
+	cert_make(&own, &(struct cert_spec){.cn = "own", .san = "IP:192.0.2.1,IP:127.0.0.1"}, &ca);
+	cert_make(&other, &(struct cert_spec){.cn = "own", .san = "IP:192.0.2.1,IP:127.0.0.1"},
+		  &other_ca);
 	for (int side = 0; side < 2; side++) {
 		struct tls_params p = {.certificate = cert_blob("own.pem", own.pem),
 				       .key = cert_blob("own.key", own.key_pem),
