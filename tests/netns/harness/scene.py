@@ -94,8 +94,10 @@ class Scene:
             for address in other.addresses:
                 session = side.daemon.wait_established(address, deadline)
                 assert host(session.peer) == host(address)
-            for network in other.networks:
-                side.daemon.wait_routes([network], family="ipv6" if ":" in network else "ipv4")
+            for family in ("ipv4", "ipv6"):
+                networks = [n for n in other.networks if (":" in n) == (family == "ipv6")]
+                if networks:
+                    side.daemon.wait_routes(networks, family=family)
 
     def wait_up(self, deadline=60):
         """wait_established(), and both shims carry the sessions over TLS."""
