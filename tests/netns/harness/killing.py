@@ -7,6 +7,7 @@ Routes are announced and withdrawn all the time, on both ends, so that a kill fi
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -23,14 +24,21 @@ def _routes(side, v6):
 
 
 class Churn:
-    """Announces and withdraws a daemon's routes until stop(), from a thread."""
+    """Announces and withdraws a daemon's routes until stop(), from a thread; `error` is why it stopped by itself."""
 
     def __init__(self, daemon):
         self.daemon = daemon
         self.turns = 0
+        self.error = None
         self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._guard, daemon=True)
         self._thread.start()
+
+    def _guard(self):
+        try:
+            self._run()
+        except subprocess.SubprocessError as e:
+            self.error = e
 
     def _run(self):
         while not self._is_stopping.wait(0.2):
