@@ -247,7 +247,7 @@ check-long: all $(tool_bin) $(bench_bin) $(faults) $(next)	## what takes minutes
 
 # What `make check-vm` runs unless TESTS names others: what asks most of a kernel.
 TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener tls_ktls tls_record tls_stream relay_tls,$(BUILD)/tests/unit/test_$(t)) \
-           $(foreach t,ktls tcp_ao tcp_ao_capability tcp_ao_chains tcp_ao_opportunistic tcp_ao_load tcp_ao_adapter tcp_ao_inbound daemons,tests/netns/test_$(t).py)
+           $(foreach t,ktls tcp_ao tcp_ao_capability tcp_ao_chains tcp_ao_opportunistic tcp_ao_load tcp_ao_adapter tcp_ao_inbound restart_ao daemons,tests/netns/test_$(t).py)
 vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
 .PHONY: check-vm
 check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
