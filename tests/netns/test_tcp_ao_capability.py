@@ -220,19 +220,34 @@ def wait_whole(scene):
         wait_until(lambda: side.daemon.routes() == expected, 90, "the other side's routes are there, all of them", 2)
 
 
+def hosts(scene):
+    return scene.address_a, scene.address_b
+
+
+def sent(scene, host, signed):
+    """Bytes, with TCP-AO or without."""
+    return sum(s.length for s in wire(scene) if s.src == host and s.has_ao == signed)
+
+
 @needs_ao
 @pytest.mark.parametrize("options", [{}, {"ktls": "on"}], ids=["user space", "ktls"])
-def test_under_load(lab, pki, options):
+def test_under_load(lab, pki, tmp_path, options):
     """A table each way while it happens: every route arrives, the session is the first one."""
-    scene = with_keylog(lab, pki, options={**CAPABILITY, **options})
+    scene = with_keylog(lab, pki, start=False, options={**CAPABILITY, **options})
+    faults = Faults(tmp_path / "faults")
+    for side in scene.sides:
+        side.shim.process.env = faults.env
+    scene.start_shims()
     set_tables(scene, len(TABLE) // 2)
+    # However slowly the daemons begin: it does not before much of both tables is on its way.
+    faults.hold_acks = 1
     scene.daemons()
+    wait_until(lambda: all(sent(scene, host, False) > 10000 for host in hosts(scene)), 60, "the tables have begun")
+    assert not any(sent(scene, host, True) for host in hosts(scene))
+    faults.hold_acks = 0
     wait_on(scene)
     wait_whole(scene)
-    for host in (scene.address_a, scene.address_b):
-        sent = [s for s in wire(scene) if s.src == host and s.length]
-        before, after = (sum(s.length for s in sent if s.has_ao == signed) for signed in (False, True))
-        assert before > 10000 and after > 50000, "it began in the middle of the table"
+    assert all(sent(scene, host, True) > 50000 for host in hosts(scene)), "it began in the middle of the table"
     assert all(n["counters"]["established"] == 1
                for n in (scene.shim_a.neighbor(scene.address_b), scene.shim_b.neighbor(scene.address_a)))
     assert_clean(scene)

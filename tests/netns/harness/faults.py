@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that runs out, a clock that jumps, TCP_REPAIR that takes its time, in botlsd and its workers (tests/netns/faults/faults.c)."""
+"""Memory that runs out, a clock that jumps, TCP_REPAIR that takes its time, acknowledgments that do not come, in botlsd and its workers (tests/netns/faults/faults.c)."""
 
 import mmap
 import struct
@@ -7,7 +7,7 @@ import struct
 from .botlsd import BUILD
 
 LIBRARY = (BUILD / "tests/netns/faults.so").resolve()
-FIELDS = ("pid", "countdown", "count", "failed", "clock_offset", "repair_delay")
+FIELDS = ("pid", "countdown", "count", "failed", "clock_offset", "repair_delay", "hold_acks")
 
 
 class Faults:
