@@ -259,7 +259,7 @@ check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a 
 # are left there. Add what a new one needs.
 VM_CI   ?= $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial listener tls_ktls tls_record,$(BUILD)/tests/unit/test_$(t)) \
            $(addprefix tests/netns/,test_ktls.py::test_the_kernel_does_it \
-           test_tcp_ao.py::test_exporter test_tcp_ao_capability.py::test_one_side test_tcp_ao_chains.py::test_rollover test_tcp_ao_inbound.py::test_beside_ktls test_tcp_ao_opportunistic.py::test_both_preferred)
+           test_tcp_ao.py::test_exporter test_tcp_ao_capability.py::test_renews test_tcp_ao_chains.py::test_rollover test_tcp_ao_inbound.py::test_beside_ktls test_tcp_ao_opportunistic.py::test_both_preferred)
 VM_CI_LIMIT ?= 720
 .PHONY: check-vm-ci
 check-vm-ci:	## the part of check-vm that every change must pass
