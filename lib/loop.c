@@ -31,7 +31,15 @@ struct loop {
 	int hangup_fd;
 	struct event hangup;
 	struct signal_handler *signals;
-	unsigned long_left; /* of this turn */
+
+	/* What takes long: who has waited longest gets it, so that nobody who always has something
+	 * to do keeps the others from it. Who is told to wait gets a ticket; the first of those who
+	 * asked in a turn are called in the next. */
+	struct io *asking; /* whose callback runs; NULL: another one's */
+	uint64_t last_ticket;
+	uint64_t called[LONG_PER_TURN], waiting[LONG_PER_TURN];
+	unsigned n_called, n_waiting;
+	unsigned long_left; /* in this turn, for those who were not called */
 };
 
 struct io {
@@ -39,6 +47,7 @@ struct io {
 	int fd;
 	unsigned want;
 	bool hup_told;
+	uint64_t ticket; /* 0: none */
 	struct event read;
 	struct event *write; /* only while it is wanted, which is seldom and short */
 	void (*cb)(void *arg, unsigned events);
@@ -142,7 +151,10 @@ int loop_turn(struct loop *l, bool wait)
 	/* NONBLOCK alone goes round for as long as continuations follow each other. */
 	int flags = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK);
 
-	l->long_left = LONG_PER_TURN;
+	memcpy(l->called, l->waiting, sizeof(l->called));
+	l->n_called = l->n_waiting;
+	l->n_waiting = 0;
+	l->long_left = LONG_PER_TURN - l->n_called;
 	errno = EIO;
 	return event_base_loop(l->base, flags) < 0 ? -errno : 0;
 }
@@ -157,12 +169,56 @@ int loop_run(struct loop *l)
 	return r;
 }
 
+static bool has(const uint64_t *tickets, unsigned n, uint64_t ticket)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (tickets[i] == ticket)
+			return true;
+	return false;
+}
+
+/* Keeps the lowest tickets. */
+static void note_waiting(struct loop *l, uint64_t ticket)
+{
+	unsigned last = 0;
+
+	if (has(l->waiting, l->n_waiting, ticket))
+		return;
+	if (l->n_waiting < LONG_PER_TURN) {
+		l->waiting[l->n_waiting++] = ticket;
+		return;
+	}
+	for (unsigned i = 1; i < LONG_PER_TURN; i++)
+		if (l->waiting[i] > l->waiting[last])
+			last = i;
+	if (ticket < l->waiting[last])
+		l->waiting[last] = ticket;
+}
+
 bool loop_may_take_long(struct loop *l)
 {
-	if (!l->long_left)
-		return false;
-	l->long_left--;
-	return true;
+	struct io *io = l->asking;
+
+	if (io && io->ticket && has(l->called, l->n_called, io->ticket)) {
+		io->ticket = 0;
+		return true;
+	}
+	if (l->long_left) {
+		l->long_left--;
+		if (io)
+			io->ticket = 0;
+		return true;
+	}
+	if (io && !io->ticket)
+		io->ticket = ++l->last_ticket;
+	if (io)
+		note_waiting(l, io->ticket);
+	return false;
+}
+
+bool loop_is_behind(const struct loop *l)
+{
+	return l->n_called || l->n_waiting;
 }
 
 void loop_stop(struct loop *l)
@@ -178,22 +234,27 @@ uint64_t loop_now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static void call(struct io *io, unsigned events)
+{
+	struct loop *l = io->loop;
+
+	l->asking = io;
+	io->cb(io->arg, events); /* may free it */
+	l->asking = NULL;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct io *io = arg;
-
 	(void)fd;
 	(void)what;
-	io->cb(io->arg, IO_READ);
+	call(arg, IO_READ);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
-	struct io *io = arg;
-
 	(void)fd;
 	(void)what;
-	io->cb(io->arg, IO_WRITE);
+	call(arg, IO_WRITE);
 }
 
 int io_add(struct loop *l, int fd, void (*cb)(void *arg, unsigned events), void *arg,

@@ -22,11 +22,14 @@ void loop_stop(struct loop *l); /* the callback that calls it is the last one */
 /* One turn: waits for something when `wait`, runs what is ready, returns. For tests and tools. */
 int loop_turn(struct loop *l, bool wait);
 
-/* For callbacks that take long and can wait, such as a step of a handshake: true for the first few
- * of a turn. The others return at once and are called again in the next turn, because their
+/* For callbacks of descriptors that take long and can wait, such as a step of a handshake: true for
+ * a few in a turn. The others return at once and are called again in the next turn, because their
  * descriptor is still ready; so what is quick waits for a few of them at most, however many are
- * due. */
+ * due. Who has waited longest comes first. */
 bool loop_may_take_long(struct loop *l);
+/* In this turn or the one before somebody had to wait for that: what is begun now only makes all of
+ * it take longer. */
+bool loop_is_behind(const struct loop *l);
 
 uint64_t loop_now_ms(void); /* CLOCK_MONOTONIC, read now */
 

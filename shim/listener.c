@@ -10,10 +10,11 @@
 #define EMFILE_PAUSE_MS 1000
 
 struct listener {
+	struct loop *loop;
 	int fd;
 	struct io *io;
 	struct timer *pause;
-	bool is_paused, is_backing_off;
+	bool is_paused, is_backing_off, begins_long;
 	listener_accept_fn *on_accept;
 	void *arg;
 };
@@ -71,10 +72,16 @@ static bool accept_one(struct listener *l)
 static void on_io(void *arg, unsigned events)
 {
 	struct listener *l = arg;
+	int budget = ACCEPT_BUDGET;
 
+	if (!(events & IO_READ))
+		return;
+	if (l->begins_long && !loop_may_take_long(l->loop))
+		return;
+	if (l->begins_long && loop_is_behind(l->loop))
+		budget = 1;
 	/* on_accept may pause us, never free us: listeners go with a reload only. */
-	for (int i = 0; (events & IO_READ) && i < ACCEPT_BUDGET && !l->is_paused && accept_one(l);
-	     i++)
+	for (int i = 0; i < budget && !l->is_paused && accept_one(l); i++)
 		;
 }
 
@@ -88,6 +95,7 @@ int listener_new(struct loop *loop, int fd, listener_accept_fn *on_accept, void 
 		close(fd);
 		return -ENOMEM;
 	}
+	l->loop = loop;
 	l->fd = fd;
 	l->on_accept = on_accept;
 	l->arg = arg;
@@ -118,4 +126,9 @@ void listener_set_paused(struct listener *l, bool is_paused)
 {
 	l->is_paused = is_paused;
 	update(l);
+}
+
+void listener_begins_long(struct listener *l)
+{
+	l->begins_long = true;
 }

@@ -528,6 +528,13 @@ void neighbor_accept_outer(struct neighbor *n, uint64_t id, int fd, const struct
 	struct session_params p = {.id = id, .own = *own, .peer = *peer, .peer_port = port};
 	struct errtext e;
 
+	/* While it waited in the listen queue: it costs no handshake. */
+	if (sock_error(fd) < 0) {
+		close(fd);
+		note_failure(n, SESSION_IN, TLS_REASON_RESET,
+			     "the peer reset the connection before it was accepted");
+		return;
+	}
 	/* The listener serves all neighbors, so what is this one's alone is set now; the guard has
 	 * checked the TTL of the packets that came before (steering.h). */
 	if (sock_set_ttl(fd, n->config->ttl) < 0 ||

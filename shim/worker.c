@@ -13,6 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 
+#define HANDSHAKES_WHEN_BEHIND 16 /* of our own; see may_handshake() */
+
 /* --- requests to control
  * ------------------------------------------------------------------------------------------------
  */
@@ -62,12 +64,16 @@ static void on_socket(struct worker *w, struct ipc_message *m)
  * ------------------------------------------------------------- */
 
 /* Our own get half: if they could take all, two shims that dial each other after a power cut would
- * each wait for the other to accept. */
+ * each wait for the other to accept. While the processor is what all wait for, more of them at once
+ * would not be done sooner, but none of them in time. */
 static bool may_handshake(void *host)
 {
 	struct worker *w = host;
+	unsigned max = (w->config->handshakes_max + 1) / 2;
 
-	return w->n_handshakes[SESSION_OUT] < (w->config->handshakes_max + 1) / 2;
+	if (loop_is_behind(w->loop) && max > HANDSHAKES_WHEN_BEHIND)
+		max = HANDSHAKES_WHEN_BEHIND;
+	return w->n_handshakes[SESSION_OUT] < max;
 }
 
 /* Above the cap newcomers wait in the listen queue: after a mass restart everybody gets through,

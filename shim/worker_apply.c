@@ -136,6 +136,8 @@ static int apply(struct worker *w, struct batch *b)
 		switch_over(w, plan, TAKE(b->config), ids, neighbors);
 		worker_free_listeners(&w->tls);
 		worker_free_listeners(&w->inner);
+		for (size_t i = 0; i < tls.n; i++)
+			listener_begins_long(tls.all[i]);
 		w->tls = tls;
 		w->inner = inner;
 		worker_on_handshakes(w, SESSION_IN, 0);

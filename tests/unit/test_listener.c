@@ -132,12 +132,54 @@ static void out_of_descriptors(void **state)
 	close(fd);
 }
 
+static void on_busy(void *arg, unsigned events)
+{
+	(void)events;
+	loop_may_take_long(arg);
+}
+
+/* While steps of handshakes wait, newcomers come one at a time; and they do come. */
+static void others_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct io *busy[10];
+	int fds[10], pairs[10][2];
+	unsigned turns_taken = 0;
+
+	listener_begins_long(f->listener);
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
+		assert_int_equal(io_add(f->loop, pairs[i][0], on_busy, f->loop, &busy[i]), 0);
+		assert_int_equal(io_set(busy[i], IO_READ), 0);
+		assert_int_equal(write(pairs[i][1], "x", 1), 1);
+	}
+	turns(f, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_to(f);
+	for (unsigned before = 0; f->n < 3; before = f->n) {
+		assert_true(++turns_taken < 20);
+		turns(f, 1);
+		assert_in_range(f->n, before, before + 1);
+	}
+	assert_true(turns_taken > 3);
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++)
+		io_free(busy[i]);
+	turns(f, 3);
+	assert_int_equal(f->n, ARRAY_SIZE(fds));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		close(fds[i]);
+		close(pairs[i][0]);
+		close(pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(paused, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_wait, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

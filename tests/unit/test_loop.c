@@ -382,6 +382,63 @@ static void test_long_callbacks(void **state)
 	}
 }
 
+static void on_endless_long(void *arg, unsigned events)
+{
+	struct seen *s = arg;
+
+	(void)events;
+	s->events += loop_may_take_long(loop);
+}
+
+/* Those who always have something to do keep nobody from it. */
+static void test_long_callbacks_that_never_end(void **state)
+{
+	struct seen endless[9] = {}, slow[6] = {};
+	char fd_of[6][2];
+	int fds[15][2];
+
+	(void)state;
+	assert_false(loop_is_behind(loop));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		bool is_endless = i < ARRAY_SIZE(endless);
+		struct seen *s = is_endless ? &endless[i] : &slow[i - ARRAY_SIZE(endless)];
+
+		pair(fds[i]);
+		if (!is_endless) {
+			s->order = fd_of[i - ARRAY_SIZE(endless)];
+			s->order[0] = fds[i][0];
+		}
+		assert_int_equal(
+			io_add(loop, fds[i][0], is_endless ? on_endless_long : on_long, s, &s->io),
+			0);
+		assert_int_equal(io_set(s->io, IO_READ), 0);
+		assert_int_equal(write(fds[i][1], "x", 1), 1);
+		if (i == ARRAY_SIZE(endless) - 1) { /* they are there first */
+			turn();
+			turn();
+		}
+	}
+	for (int i = 0; i < 10; i++) {
+		turn();
+		assert_true(loop_is_behind(loop));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+		assert_int_equal(slow[i].events, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(endless); i++) {
+		assert_in_range(endless[i].events, 3, 8);
+		io_free(endless[i].io);
+	}
+	turn();
+	turn();
+	assert_false(loop_is_behind(loop));
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+		io_free(slow[i].io);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+}
+
 static void on_stop(void *arg)
 {
 	struct seen *s = arg;
@@ -460,6 +517,7 @@ int main(void)
 		TEST(test_timers),
 		TEST(test_continuation_yields),
 		TEST(test_long_callbacks),
+		TEST(test_long_callbacks_that_never_end),
 		TEST(test_signal_and_stop),
 		TEST(test_bad_descriptor),
 		TEST(test_jitter),

@@ -164,6 +164,28 @@ static const char *last_text(const struct jv *status)
 	return jv_get_string(jv_get(status, "last_failure"), "text", "");
 }
 
+/* It costs no handshake. */
+static void gone_before_it_was_accepted(void **state)
+{
+	struct play *p = *state;
+	struct addr own = address(CLIENT_ADDRESS), peer = address(SERVER_ADDRESS);
+	int near, far = tcp_pair(&near);
+	struct jv *status;
+
+	begin(p);
+	assert_int_equal(write(far, "\x16\x03\x01", 3), 3);
+	sock_set_reset_on_close(far);
+	close(far);
+	neighbor_accept_outer(p->n, 1, near, &peer, 4000, &own);
+	assert_int_equal(p->handshakes, 0);
+	status = neighbor_status(p->n, 0);
+	assert_int_equal(jv_size(jv_get(status, "sessions")), 0);
+	assert_int_equal(jv_get_int(jv_get(status, "failures"), "reset", 0), 1);
+	assert_string_equal(last_text(status),
+			    "the peer reset the connection before it was accepted");
+	jv_free(status);
+}
+
 static void roles(void **state)
 {
 	struct play *p = *state;
@@ -371,6 +393,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(roles),
+		T(gone_before_it_was_accepted),
 		T(tcp_ao_is_demanded),
 		T(tcp_ao_is_shown),
 		T(sessions_are_capped),
