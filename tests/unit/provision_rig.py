@@ -27,7 +27,7 @@ OURS4, OURS6 = "192.0.2.2", "2001:db8::2"
 IX = "pdb:ix:31"
 SECRET = "s3cret-of-the-client"
 THREE = {"192.0.2.11", "192.0.2.12", "2001:db8::11"}
-SLOW = {"seconds": 6}  # slower than it needs to be for a time-out of one second
+SLOW = {"seconds": 6}  # slower than it needs to be for a time-out of two seconds
 SERVER = {
     "asn": THEM, "profile": {"preset": "draft", "request_id": "both"}, "idle_seconds": 5.0,
     "trap_listen": "127.0.0.1:0", "peeringdb_listen": "127.0.0.1:0",
@@ -219,7 +219,7 @@ def prepared(tmp_path_factory, shared_server):
     rig.run("request", "them", "--common")
     rig.run("apply")
     assert rig.configured() == THREE
-    rig.them.update({"timeout": 1, "retries": 0})
+    rig.them.update({"timeout": 2, "retries": 0})
     rig.configure()
     return rig, Snapshot(rig.folder), list(shared_server.state.sessions.values())
 
@@ -229,7 +229,7 @@ def prepared_empty(tmp_path_factory, shared_server):
     """Nothing asked for yet."""
     shared_server.reset()
     rig = Rig(tmp_path_factory.mktemp("empty"), shared_server)
-    rig.them.update({"timeout": 1, "retries": 0})
+    rig.them.update({"timeout": 2, "retries": 0})
     rig.configure()
     return rig, Snapshot(rig.folder), []
 
