@@ -355,14 +355,15 @@ static void test_reset_towards_slow_side(void **state)
 	int tries = 0;
 
 	(void)state;
-	/* On a busy machine we may be the ones who stall. */
+	/* On a busy machine we may be the ones who stall; what the relay sees of it may be twice as
+	 * long as what we see. */
 	do {
 		if (tries++)
 			rig_close(&rig);
 		since = loop_now_ms();
 		gap = reset_towards_slow_side(&rig);
 		took = loop_now_ms() - since;
-	} while (gap >= 100 && tries < 50);
+	} while (gap >= 50 && tries < 50);
 	assert_in_range(took, 900, 1900);
 	check_end(&rig, RELAY_INNER, RELAY_RESET);
 	assert_in_range(rig.end.lost[RELAY_INNER], 9000, 9999);

@@ -89,8 +89,13 @@ static void test_listener(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(sock_listener(&any, port, 5, &again), -EADDRINUSE);
 	assert_int_equal(sock_listener(&elsewhere, 0, 5, &again), -EADDRNOTAVAIL);
-	/* Both families side by side on one port. */
-	assert_int_equal(sock_listener(&here, port6, 5, &again), 0);
+	/* Both families side by side on one port; somebody else may have it for IPv4. */
+	for (int tries = 0; sock_listener(&here, port6, 5, &again) == -EADDRINUSE; tries++) {
+		assert_true(tries < 20);
+		close(fd6);
+		fd6 = listen_on("::", &port6);
+	}
+	assert_int_equal(get(again, SOL_SOCKET, SO_ACCEPTCONN), 1);
 	close(again);
 	assert_int_equal(sock_bound(&here, 0, &again), 0);
 	assert_int_equal(get(again, SOL_SOCKET, SO_ACCEPTCONN), 0);
