@@ -255,7 +255,8 @@ def test_dynamic_neighbors(lab, pki, daemon):
 def test_graceful_restart(lab, pki, end):
     """The neighbor's routes stay while its daemon, or the shim, dies and comes back."""
     scene = Scene(lab, pki)
-    scene.daemons(graceful_restart=True).wait_up()
+    # One end dials: a collision in the middle of a graceful restart is its end for BIRD, which then drops the routes.
+    scene.daemons(graceful_restart=True, b={"passive": True}).wait_up()
     since = scene.daemon_a.session(scene.address_b).since
     lost = []
 
