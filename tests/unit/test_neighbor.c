@@ -4,10 +4,12 @@
 #include "log.h"
 #include "neighbor_internal.h"
 #include "sock.h"
+#include "tcp_pair.h"
 #include "tls_pair.h"
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -116,28 +118,21 @@ static void begin(struct play *p)
 		}                                                                                  \
 	} while (0)
 
-/* The far end of a connection; the near one goes to the neighbor. */
-static int tcp_pair(int *near)
+/* The far end of a connection, which blocks; the near one goes to the neighbor. */
+static int connection(int *near)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct addr lo;
-	int far, l;
+	int fds[2];
 
-	assert_int_equal(addr_parse("127.0.0.1", &lo, NULL), 0);
-	assert_int_equal(sock_listener(&lo, 0, 4, &l), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&ss, &len), 0);
-	far = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(far, (struct sockaddr *)&ss, len), 0);
-	*near = accept4(l, NULL, NULL, SOCK_NONBLOCK);
-	close(l);
-	return far;
+	tcp_pair(fds, 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, 0), 0);
+	*near = fds[1];
+	return fds[0];
 }
 
 static int daemon_connects(struct play *p)
 {
 	struct addr own = address(CLIENT_ADDRESS), peer = address(SERVER_ADDRESS);
-	int near, far = tcp_pair(&near);
+	int near, far = connection(&near);
 
 	neighbor_accept_inner(p->n, 1, near, &peer, &own);
 	return far;
@@ -146,7 +141,7 @@ static int daemon_connects(struct play *p)
 static int neighbor_connects(struct play *p)
 {
 	struct addr own = address(CLIENT_ADDRESS), peer = address(SERVER_ADDRESS);
-	int near, far = tcp_pair(&near);
+	int near, far = connection(&near);
 
 	neighbor_accept_outer(p->n, 1, near, &peer, 4000, &own);
 	return far;
@@ -169,7 +164,7 @@ static void gone_before_it_was_accepted(void **state)
 {
 	struct play *p = *state;
 	struct addr own = address(CLIENT_ADDRESS), peer = address(SERVER_ADDRESS);
-	int near, far = tcp_pair(&near);
+	int near, far = connection(&near);
 	struct jv *status;
 
 	begin(p);
