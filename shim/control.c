@@ -223,6 +223,13 @@ static void on_audit(void *arg)
 	control_ao_follow(c);
 }
 
+unsigned control_clear_count(const struct control *c, size_t at)
+{
+	return c->now.peers[at].allow_clear
+		       ? steering_clear_count(c->steering, &c->now.config->neighbors[at].address)
+		       : 0;
+}
+
 /* Preferred neighbors that may be in clear: see sessions come, and the guard closes again when they
  * have gone. */
 static void on_poll_clear(void *arg)
@@ -238,7 +245,7 @@ static void on_poll_clear(void *arg)
 		if (!p->allow_clear)
 			continue;
 		any = true;
-		count = steering_clear_count(c->steering, &n->address);
+		count = control_clear_count(c, i);
 		if (count && !p->clear_since)
 			log_warning("neighbor %s: a session in CLEAR TEXT is up (mode preferred)",
 				    n->name);

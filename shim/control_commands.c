@@ -189,10 +189,8 @@ static void add_ao(struct control *c, struct jv *o, const struct neighbor_config
 static void add_clear(struct control *c, struct jv *o, size_t at)
 {
 	const struct peer *p = &c->now.peers[at];
-	unsigned count = 0;
+	unsigned count = control_clear_count(c, at);
 
-	if (p->allow_clear)
-		count = steering_clear_count(c->steering, &c->now.config->neighbors[at].address);
 	jv_set_bool(o, "fallback", p->allow_clear);
 	jv_set_uint(o, "clear_sessions", count);
 	if (!count || rank(jv_get_string(o, "state", "")) >= rank("clear"))

@@ -119,6 +119,8 @@ void control_give(struct control *c, struct child *child);
 /* It ends with its sessions, and another one is started. */
 void control_end_worker(struct child *child);
 void control_clear_ended(struct control *c, const char *name);
+/* Sessions in clear text of the neighbor at `at` of the configuration now; 0 where none may be. */
+unsigned control_clear_count(const struct control *c, size_t at);
 
 /* control_ao.c */
 int control_ao_start(struct control *c);

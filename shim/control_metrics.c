@@ -97,8 +97,7 @@ static void fill_neighbor(struct control *c, size_t i, struct botls_metrics_neig
 	*o = (struct botls_metrics_neighbor){
 		.remote_as = n->remote_as,
 		.allow_clear = p->allow_clear,
-		.clear_sessions =
-			p->allow_clear ? steering_clear_count(c->steering, &n->address) : 0,
+		.clear_sessions = control_clear_count(c, i),
 		.is_off = n->mode == MODE_OFF,
 		.has_ao = ao_may_be(n),
 	};

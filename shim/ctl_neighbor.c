@@ -106,7 +106,7 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 {
 	const char *description = jv_read_string(neighbor, "description", "");
 	const char *name = jv_need_string(neighbor, "name");
-	int64_t as = jv_read_int(neighbor, "remote_as", 0);
+	int64_t as = jv_read_int(neighbor, "remote_as", 0), past_us = clear_past_us(neighbor);
 	struct jv_cursor counters = jv_read_object(neighbor, "counters");
 	const char *state = jv_read_string(neighbor, "state", "?");
 	char since[TEXT_TIME_LEN], ago[TEXT_TIME_LEN], expiry[TEXT_TIME_LEN], text[512];
@@ -122,10 +122,9 @@ static void print_head(const struct ctl *c, const struct jv_cursor *neighbor)
 		  jv_read_bool(neighbor, "dynamic", false) ? ", dynamic (a prefix)" : "");
 	if (jv_read_bool(neighbor, "fallback", false))
 		ctl_field_as(c, TEXT_BAD, 2, "Fallback", "CLEAR TEXT IS ALLOWED NOW");
-	if (clear_past_us(neighbor))
+	if (past_us)
 		ctl_field_as(c, TEXT_BAD, 2, "Clear text",
-			     "%" PRId64 " session(s) that the daemon itself accepted",
-			     clear_past_us(neighbor));
+			     "%" PRId64 " session(s) that the daemon itself accepted", past_us);
 	ctl_field_string(c, neighbor, "local_address", 2, "Local address");
 	ctl_field_int(c, neighbor, "tls_port", 2, "TLS port");
 	if (as)
