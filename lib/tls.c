@@ -3,43 +3,20 @@
  * A TLS connection: RFC 8446, or RFC 5246 with the restrictions of tls_ctx.c. OpenSSL does the
  * handshake; what follows it in TLS 1.3 is tls_record.c's.
  *
- * Every call into OpenSSL goes with an empty error queue and is judged by outcome(), the one place
- * where its answers become ours.
+ * Every call into OpenSSL goes with an empty error queue and is judged by tls_outcome().
  */
 #include "tls_record.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 
 #define RECORD_DATA_MAX	   16384
 #define KEY_UPDATE_DEFAULT (1ULL << 23) /* AES-GCM: at most 2^24.5 full records, RFC 8446 5.5 */
-#define DRAIN_MAX	   16		/* kilobytes thrown away after a failed handshake */
 #define OUT_MAX		   65536 /* a peer that reads nothing but asks for KeyUpdates is read no further */
 
 struct tls *tls_of_ssl(const SSL *ssl)
 {
 	return SSL_get_app_data(ssl);
-}
-
-void tls_set_failure(struct tls *t, enum tls_reason reason, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (t->reason != TLS_REASON_NONE)
-		return;
-	t->reason = reason;
-	va_start(ap, fmt);
-	if (vasprintf(&t->text, fmt, ap) < 0)
-		t->text = NULL;
-	va_end(ap);
-}
-
-enum tls_reason tls_failure(const struct tls *t, const char **ret_text)
-{
-	if (ret_text)
-		*ret_text = t->text ? t->text : t->reason == TLS_REASON_NONE ? "" : "out of memory";
-	return t->reason;
 }
 
 static void on_message(int is_sent, int version, int type, const void *buf, size_t len, SSL *ssl,
@@ -119,106 +96,6 @@ void tls_free(struct tls *t)
 	free(t);
 }
 
-void tls_set_system_failure(struct tls *t, int error)
-{
-	const char *when = t->is_established ? "" : " during the handshake";
-
-	if (error == ECONNRESET || error == EPIPE)
-		tls_set_failure(t, TLS_REASON_RESET, "the peer reset the connection%s", when);
-	else if (error == ENOMEM || error == ENOBUFS)
-		tls_set_failure(t, TLS_REASON_MEMORY, "out of memory");
-	else
-		tls_set_failure(t, TLS_REASON_IO, "the connection broke%s: %s", when,
-				strerror(error));
-}
-
-enum tls_want tls_set_closed(struct tls *t)
-{
-	t->is_broken = true;
-	if (!t->is_established) {
-		tls_set_failure(t, TLS_REASON_CLOSED,
-				"the peer closed the connection during the handshake");
-		return TLS_FAILED;
-	}
-	t->was_truncated = true;
-	tls_set_failure(t, TLS_REASON_CLOSED, "the peer closed TCP without close_notify");
-	return TLS_TRUNCATED;
-}
-
-static void set_ssl_failure(struct tls *t, enum tls_reason reason, unsigned long code)
-{
-	const char *versions = t->ctx->allow_tls12 ? "1.2 and 1.3" : "1.3 only";
-	int alert = tls_alert_of_error(code);
-	char text[192];
-
-	if (alert >= 0) {
-		tls_alert_print(alert, t->has_read, text, sizeof(text));
-		tls_set_failure(t, TLS_REASON_PEER_ALERT, "%s", text);
-		return;
-	}
-	switch (reason) {
-	case TLS_REASON_VERSION:
-		tls_set_failure(t, reason, "no TLS version in common with the peer (ours: %s)",
-				versions);
-		break;
-	case TLS_REASON_NO_CIPHER:
-		tls_set_failure(t, reason, "no cipher, group or signature algorithm in common: %s",
-				tls_error_text(code));
-		break;
-	case TLS_REASON_NO_CERTIFICATE:
-		tls_set_failure(t, reason, "the peer sent no certificate");
-		break;
-	case TLS_REASON_WRONG_ALPN:
-		tls_set_failure(t, reason, "the peer selected an ALPN other than \"%s\"",
-				t->ctx->alpn);
-		break;
-	case TLS_REASON_MEMORY: tls_set_failure(t, reason, "out of memory"); break;
-	default: tls_set_failure(t, reason, "TLS protocol error: %s", tls_error_text(code));
-	}
-}
-
-/* close() on a socket with unread bytes sends RST, which may overtake the alert that says why. */
-static void drain(struct tls *t)
-{
-	char buf[1024];
-
-	for (int i = 0; i < DRAIN_MAX; i++)
-		if (recv(t->fd, buf, sizeof(buf), MSG_DONTWAIT) <= 0)
-			break;
-}
-
-/* `error` is errno right after the call. */
-static enum tls_want outcome(struct tls *t, int ret, int error)
-{
-	const char *function;
-	enum tls_reason reason;
-	unsigned long code;
-
-	switch (SSL_get_error(t->ssl, ret)) {
-	case SSL_ERROR_NONE: return TLS_DONE;
-	case SSL_ERROR_WANT_READ: return TLS_WANT_READ;
-	case SSL_ERROR_WANT_WRITE: return TLS_WANT_WRITE;
-	case SSL_ERROR_ZERO_RETURN: return t->is_established ? TLS_EOF : tls_set_closed(t);
-	case SSL_ERROR_SYSCALL:
-		if (!error)
-			return tls_set_closed(t);
-		t->is_broken = true;
-		tls_set_system_failure(t, error);
-		return TLS_FAILED;
-	}
-	code = ERR_peek_error_func(&function);
-	reason = tls_reason_of_error(code, function);
-	ERR_clear_error();
-	if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
-	    ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return tls_set_closed(t);
-	t->is_broken = true;
-	set_ssl_failure(t, reason, code);
-	if (!t->is_established)
-		drain(t);
-	return TLS_FAILED;
-}
-
 /* Which plaintext BGP message begins with these bytes (RFC 4271 4.1)? */
 static const char *bgp_message(const uint8_t *b, size_t len)
 {
@@ -247,7 +124,7 @@ static enum tls_want set_not_tls(struct tls *t, const uint8_t *b, size_t len)
 		tls_set_failure(t, TLS_REASON_NOT_TLS,
 				"received \"%s\" (first byte 0x%02x) instead of TLS", text, b[0]);
 	}
-	drain(t);
+	tls_drain(t);
 	return TLS_FAILED;
 }
 
@@ -340,7 +217,7 @@ static enum tls_want set_write_failure(struct tls *t, int error)
 		errno = 0;
 		r = SSL_peek_ex(t->ssl, &c, 1, &n);
 		if (r != 1 && SSL_get_error(t->ssl, r) == SSL_ERROR_SSL)
-			outcome(t, r, errno);
+			tls_outcome(t, r, errno);
 	}
 	tls_set_system_failure(t, error);
 	return TLS_FAILED;
@@ -395,7 +272,7 @@ enum tls_want tls_handshake(struct tls *t)
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_do_handshake(t->ssl);
-	want = r == 1 ? TLS_DONE : outcome(t, r, errno);
+	want = r == 1 ? TLS_DONE : tls_outcome(t, r, errno);
 	if (want == TLS_FAILED) {
 		try_to_flush(t);
 		return want;
@@ -415,7 +292,7 @@ static enum tls_want ssl_read(struct tls *t, void *buf, size_t len, size_t *ret_
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_read_ex(t->ssl, buf, len, ret_n);
-	return r == 1 ? TLS_DONE : outcome(t, r, errno);
+	return r == 1 ? TLS_DONE : tls_outcome(t, r, errno);
 }
 
 static enum tls_want peek(struct tls *t, void *buf, size_t len, size_t *ret_n)
@@ -427,7 +304,7 @@ static enum tls_want peek(struct tls *t, void *buf, size_t len, size_t *ret_n)
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_peek_ex(t->ssl, buf, len, ret_n);
-	return r == 1 ? TLS_DONE : outcome(t, r, errno);
+	return r == 1 ? TLS_DONE : tls_outcome(t, r, errno);
 }
 
 static enum tls_want read_with(struct tls *t, read_fn *read, void *buf, size_t len, size_t *ret_n)
@@ -505,7 +382,7 @@ static enum tls_want ssl_write(struct tls *t, const void *buf, size_t len)
 	if (r == 1)
 		return TLS_DONE;
 	t->written = 0;
-	return outcome(t, r, errno);
+	return tls_outcome(t, r, errno);
 }
 
 static enum tls_want result_of_write(struct tls *t, int r)
@@ -557,9 +434,9 @@ static enum tls_want ssl_shutdown(struct tls *t)
 	/* In the middle of a KeyUpdate OpenSSL refuses to shut down: finish it first. */
 	r = SSL_in_init(t->ssl) ? SSL_do_handshake(t->ssl) : 1;
 	if (r != 1)
-		return outcome(t, r, errno);
+		return tls_outcome(t, r, errno);
 	r = SSL_shutdown(t->ssl);
-	return r < 0 ? outcome(t, r, errno) : TLS_DONE;
+	return r < 0 ? tls_outcome(t, r, errno) : TLS_DONE;
 }
 
 enum tls_want tls_close_notify(struct tls *t)
@@ -585,50 +462,6 @@ bool tls_has_unsent(const struct tls *t)
 	return tls_is_in_kernel(t) && tls_ktls_has_unsent(t);
 }
 
-/* TLS 1.2 cannot change its keys, so that only a new session helps. */
-bool tls_is_past_key_limit(const struct tls *t)
-{
-	return t->is_established && t->key_update_records && strcmp(t->version, "TLSv1.2") == 0 &&
-	       (t->records_out >= t->key_update_records || t->records_in >= t->key_update_records);
-}
-
-/* Where the records are, and why. */
-static void describe_records(const struct tls *t, struct tls_info *info)
-{
-	info->is_in_kernel = tls_is_in_kernel(t);
-	if (!t->why_user || !t->is_established)
-		return;
-	snprintf(info->why_user, sizeof(info->why_user), "%s%s%s", t->why_user,
-		 t->why_user_error ? ": " : "",
-		 t->why_user_error ? strerror(t->why_user_error) : "");
-}
-
-void tls_get_info(const struct tls *t, struct tls_info *ret)
-{
-	struct tls_counters n = {};
-	struct tls_info info = {
-		.version = t->is_established ? t->version : "",
-		.cipher = t->is_established ? t->cipher : "",
-		.group = t->is_established ? t->group : "",
-		.is_past_key_limit = tls_is_past_key_limit(t),
-	};
-
-	tls_add_counters(t, &n);
-	info.records_in = n.records_in;
-	info.records_out = n.records_out;
-	info.key_updates_sent = n.key_updates_sent;
-	info.key_updates_received = n.key_updates_received;
-	describe_records(t, &info);
-	if (t->peer) {
-		snprintf(info.peer_subject, sizeof(info.peer_subject), "%s", t->peer->subject);
-		snprintf(info.peer_issuer, sizeof(info.peer_issuer), "%s", t->peer->issuer);
-		snprintf(info.peer_san, sizeof(info.peer_san), "%s", t->peer->san);
-		tls_pin_print(t->peer->pin, info.peer_pin);
-		info.peer_not_after = t->peer->not_after;
-	}
-	*ret = info;
-}
-
 int tls_export(struct tls *t, const char *label, const void *context, size_t context_len, void *out,
 	       size_t len)
 {
@@ -643,26 +476,4 @@ int tls_export(struct tls *t, const char *label, const void *context, size_t con
 					context_len, context != NULL);
 	ERR_clear_error();
 	return ok == 1 ? 0 : -EIO;
-}
-
-void tls_add_counters(const struct tls *t, struct tls_counters *sum)
-{
-	uint64_t in = 0, out = 0;
-
-	if (tls_is_in_kernel(t))
-		tls_ktls_count(t, &in, &out);
-	sum->records_in += t->records_in + in;
-	sum->records_out += t->records_out + out;
-	sum->key_updates_sent += t->key_updates_sent;
-	sum->key_updates_received += t->key_updates_received;
-}
-
-void tls_leave_counters(struct tls *t, struct tls_counters *where)
-{
-	t->left = where;
-}
-
-time_t tls_peer_not_after(const struct tls *t)
-{
-	return t->peer ? t->peer->not_after : 0;
 }

@@ -3,6 +3,8 @@
  * What tls*.c share. Nothing else includes this: the rest of the code never sees OpenSSL.
  *
  *	tls.c		struct tls, a connection
+ *	tls_failure.c	why it failed
+ *	tls_info.c	what it is and has counted
  *	tls_ctx.c	struct tls_ctx, what connections have in common
  *	tls_record.c	TLS 1.3 after the handshake, without an SSL (with tls_record.h)
  *	tls_ktls.c	the same in the kernel
@@ -109,12 +111,18 @@ struct tls {
 	struct tls_counters *left; /* NULL: nobody wants them */
 };
 
-/* tls.c: the first failure is the one that is kept; later calls are ignored. */
-void tls_set_failure(struct tls *t, enum tls_reason reason, const char *fmt, ...) PRINTF(3, 4);
+/* tls.c */
 struct tls *tls_of_ssl(const SSL *ssl);
 
+/* tls_failure.c: the first failure is the one that is kept; later calls are ignored. */
+void tls_set_failure(struct tls *t, enum tls_reason reason, const char *fmt, ...) PRINTF(3, 4);
 enum tls_want tls_set_closed(struct tls *t);
 void tls_set_system_failure(struct tls *t, int error);
+/* After a call into OpenSSL that returned `ret`; `error` is errno right after it. */
+enum tls_want tls_outcome(struct tls *t, int ret, int error);
+/* Before a close: on a socket with unread bytes it sends RST, which may overtake the alert that
+ * says why. */
+void tls_drain(struct tls *t);
 
 /* tls_digest.c: HKDF-Expand (RFC 5869, 2.3). 0, or -EIO; `info` has at most TLS_HKDF_INFO_MAX
  * bytes, enough for any HKDF-Expand-Label (RFC 8446, 7.1). */
