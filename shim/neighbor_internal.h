@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by neighbor.c (what happens), neighbor_status.c (how it is shown), neighbor_state.c (what
- * goes to another process), and by nobody else. */
+/* Shared by neighbor.c (its life, connections that arrive, fallback), neighbor_sessions.c (what its
+ * sessions ask and tell), neighbor_status.c (how it is shown), neighbor_state.c (what goes to
+ * another process), and by nobody else. */
 #ifndef BOTLS_NEIGHBOR_INTERNAL_H
 #define BOTLS_NEIGHBOR_INTERNAL_H
 
@@ -59,9 +60,22 @@ struct neighbor {
 	uint64_t no_ao_until_ms; /* tcp-ao = capability did not work */
 };
 
+/* neighbor.c */
+/* Starts the time without TLS anew, or stops it, as the sessions are now. */
+void neighbor_update_fallback(struct neighbor *n);
+
+/* neighbor_sessions.c */
 extern const struct session_host_ops neighbor_session_ops;
 void neighbor_add_link(struct link *l);
 void neighbor_remove_link(struct link *l);
+void neighbor_show_ao_of(struct neighbor *n, struct session *s);
+/* The second one is counted and logged, too. */
+void neighbor_set_failure(struct neighbor *n, enum session_direction direction,
+			  enum tls_reason reason, const char *text);
+void neighbor_note_failure(struct neighbor *n, enum session_direction direction,
+			   enum tls_reason reason, const char *text);
+
+/* neighbor_status.c */
 /* What a connection carries; its keys by name, as far as they are configured. */
 struct jv *neighbor_ao_json(const struct session_info *i, const struct neighbor_config *config);
 
