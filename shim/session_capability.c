@@ -21,10 +21,9 @@
  *
  * Whether control can do it is asked before anything is announced.
  */
-#include "session_internal.h"
+#include "session_capability.h"
 
 #include "ao.h"
-#include "bgp_open_edit.h"
 #include "transport.h"
 
 #include <errno.h>
@@ -34,18 +33,11 @@
 /* Labels that begin so are for private use (RFC 5705, section 4). */
 #define EXPORTER_LABEL "EXPERIMENTAL-botls-tcp-ao-capability"
 
-/* What is announced: whose experiment of this code it is, its version, the algorithm (RFC 5926: 0
- * and 1; 2 is HMAC-SHA-256), whether the other TCP options are covered. */
-#define MARK	  "bAO\x01"
-#define MARK_LEN  4
-#define VALUE_LEN 6
-
 /* How long control may take to begin with what it is asked for. Later it does not begin any more,
  * which is certain a moment after that. */
 #define ANSWER_MS      15000
 #define ANSWER_LATE_MS 1000
 
-#define TICK_MS	   50
 #define GRACE_MS   250
 #define SILENCE_MS 3000
 /* With TCP-AO, and what we send is not acknowledged: the connection is dead. */
@@ -59,42 +51,6 @@ struct material {
 	uint8_t isn[2][4]; /* network byte order */
 };
 _Static_assert(AO_DERIVED_LEN == MESSAGE_AO_SECRET, "of one length");
-
-/* All that our daemon had said at one moment: in bytes of the relay, then of the connection. */
-struct position {
-	bool is_marked, is_written;
-	uint64_t mark, target;
-};
-
-/* A direction's first message, as long as it is not whole. */
-struct first {
-	uint8_t data[BGP_OPEN_MAX];
-	size_t have;
-	bool is_over;
-};
-
-struct capability {
-	struct session *session;
-	struct timer *timer;
-	enum session_capability state;
-	int64_t since;
-	char text[256];
-	uint32_t request; /* to control; 0: none */
-	bool is_offered, is_trial;
-	bool is_proven; /* something signed has come */
-	uint8_t code;
-	enum tcp_ao_algorithm algorithm;
-	bool covers_options;
-	uint64_t rekey_ms;
-	struct first *first; /* by relay_side; NULL once both have passed */
-	uint8_t own[VALUE_LEN], peers[VALUE_LEN];
-	size_t peers_len; /* 0: none */
-
-	struct position open, answer;
-	uint64_t acked, received; /* progress, and when there was some: */
-	uint64_t progress_ms;
-	uint64_t ready_ms; /* since when the answer is known to have arrived; 0: it is not */
-};
 
 const char *session_capability_name(enum session_capability c)
 {
@@ -111,8 +67,7 @@ const char *session_capability_name(enum session_capability c)
 	return "?";
 }
 
-static void PRINTF(3, 4)
-	set_state(struct capability *c, enum session_capability state, const char *fmt, ...)
+void capability_set_state(struct capability *c, enum session_capability state, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -122,115 +77,6 @@ static void PRINTF(3, 4)
 	vsnprintf(c->text, sizeof(c->text), fmt, ap);
 	va_end(ap);
 }
-
-/* --- the OPENs
- * ---------------------------------------------------------------------------------------------------------
- */
-
-static uint8_t number_of(enum tcp_ao_algorithm a)
-{
-	switch (a) {
-	case TCP_AO_HMAC_SHA1_96: return 0;
-	case TCP_AO_AES_128_CMAC_96: return 1;
-	case TCP_AO_HMAC_SHA256_96: return 2;
-	}
-	return 255;
-}
-
-static struct bgp_capability of_config(const struct capability *c, uint8_t len)
-{
-	return (struct bgp_capability){c->code, len, c->own};
-}
-
-static void add_ours(struct capability *c, struct first *f)
-{
-	struct bgp_capability ours = of_config(c, VALUE_LEN);
-	int r = bgp_open_add_capability(f->data, f->have, &ours);
-
-	if (r > 0) {
-		f->have = r;
-		return;
-	}
-	c->is_offered = false;
-	set_state(c, CAPABILITY_UNAVAILABLE, "%s",
-		  r == -ENOSPC ? "the daemon's OPEN has no room for a capability more"
-			       : "what the daemon began with is no OPEN that can be read");
-}
-
-static void take_theirs(struct capability *c, struct first *f)
-{
-	struct bgp_capability mark = of_config(c, MARK_LEN);
-	int r = bgp_open_take_capability(f->data, f->have, &mark, c->peers, sizeof(c->peers),
-					 &c->peers_len);
-
-	if (r > 0)
-		f->have = r;
-}
-
-static void decide(struct capability *c)
-{
-	free(TAKE(c->first));
-	if (c->state != CAPABILITY_WAITING)
-		return;
-	if (!c->peers_len)
-		set_state(c, CAPABILITY_NO_PEER, "%s", "");
-	else if (c->peers_len != VALUE_LEN || memcmp(c->peers, c->own, VALUE_LEN) != 0)
-		set_state(c, CAPABILITY_OTHER,
-			  "the neighbor announces another algorithm, tcp-ao-options or version");
-	else if (timer_set_ms(c->timer, TICK_MS) == 0)
-		set_state(c, CAPABILITY_AGREED, "%s", "");
-}
-
-/* How long the first message is, as far as that is known. */
-static size_t length_of(const struct first *f)
-{
-	size_t length = BGP_HEADER_LEN;
-
-	if (f->have >= BGP_HEADER_LEN)
-		length = (size_t)f->data[16] << 8 | f->data[17];
-	/* One that cannot be is passed on as it is. */
-	return length < BGP_HEADER_LEN || length > BGP_OPEN_MAX ? f->have : length;
-}
-
-/* Takes from `data` what belongs to the first message. Returns how much. */
-static size_t collect(struct first *f, const uint8_t *data, size_t len)
-{
-	size_t used = 0;
-
-	while (used < len && f->have < length_of(f)) {
-		size_t n = length_of(f) - f->have;
-
-		n = n < len - used ? n : len - used;
-		memcpy(f->data + f->have, data + used, n);
-		f->have += n;
-		used += n;
-	}
-	return used;
-}
-
-static size_t on_edit(void *arg, enum relay_side from, uint8_t *data, size_t len, bool is_last)
-{
-	struct session *s = arg;
-	struct capability *c = s->capability;
-	struct first *f = &c->first[from];
-	size_t used = collect(f, data, len), out;
-
-	if (f->have < length_of(f) && !is_last)
-		return 0;
-	relay_set_edit(s->relay, from, NULL);
-	f->is_over = true;
-	if (from == RELAY_OUTER)
-		take_theirs(c, f);
-	else if (c->is_offered)
-		add_ours(c, f);
-	out = f->have;
-	memmove(data + out, data + used, len - used);
-	memcpy(data, f->data, out);
-	if (c->first[RELAY_INNER].is_over && c->first[RELAY_OUTER].is_over)
-		decide(c);
-	return out + len - used;
-}
-_Static_assert(RELAY_EDIT_ROOM >= BGP_OPEN_MAX, "a first message fits");
 
 /* --- the moment
  * --------------------------------------------------------------------------------------------------------
@@ -257,7 +103,7 @@ static void lost(struct capability *c, const char *why)
 	char text[256];
 
 	snprintf(text, sizeof(text), "tcp-ao = capability: %s", why);
-	set_state(c, CAPABILITY_FAILED, "%s", why);
+	capability_set_state(c, CAPABILITY_FAILED, "%s", why);
 	timer_stop(c->timer);
 	s->ops->on_no_ao(s->host, s, why);
 	session_ao_failed(s, text);
@@ -373,13 +219,13 @@ static void watch_signed(struct capability *c, size_t unacked, uint64_t now)
 	if (c->is_proven)
 		return;
 	if (!unacked || now < c->progress_ms + DEAD_MS) {
-		timer_set_ms(c->timer, TICK_MS * 4);
+		timer_set_ms(c->timer, CAPABILITY_TICK_MS * 4);
 		return;
 	}
 	if (status.required)
 		lost(c, "the neighbor announced TCP-AO, but what comes from it is not signed");
 	else
-		timer_set_ms(c->timer, TICK_MS * 4);
+		timer_set_ms(c->timer, CAPABILITY_TICK_MS * 4);
 }
 
 static void on_tick(void *arg)
@@ -406,7 +252,7 @@ static void on_tick(void *arg)
 	else if (is_time(c, unacked, now))
 		switch_on(c);
 	else
-		timer_set_ms(c->timer, TICK_MS);
+		timer_set_ms(c->timer, CAPABILITY_TICK_MS);
 }
 
 /* --- control's answers
@@ -421,9 +267,9 @@ static void on_trial(struct capability *c, int error, const char *text)
 	if (error == 0)
 		c->is_offered = true;
 	else
-		set_state(c, CAPABILITY_UNAVAILABLE, "%s", text);
+		capability_set_state(c, CAPABILITY_UNAVAILABLE, "%s", text);
 	if (c->is_offered)
-		relay_set_edit(s->relay, RELAY_INNER, on_edit);
+		relay_set_edit(s->relay, RELAY_INNER, capability_on_edit);
 	else
 		c->first[RELAY_INNER].is_over = true;
 }
@@ -461,9 +307,9 @@ static void on_switched(struct capability *c, int error, const char *text)
 		lost(c, error != 0 ? text : strerror(-r));
 		return;
 	}
-	set_state(c, CAPABILITY_ON, "%s", "");
+	capability_set_state(c, CAPABILITY_ON, "%s", "");
 	c->progress_ms = loop_now_ms();
-	timer_set_ms(c->timer, TICK_MS * 4);
+	timer_set_ms(c->timer, CAPABILITY_TICK_MS * 4);
 }
 
 void session_give_ao(struct session *s, uint32_t request, int error, const char *text)
@@ -526,11 +372,11 @@ void session_capability_start(struct session *s)
 	c->covers_options = ao->own.covers_options;
 	c->rekey_ms = ao->rekey * 1000ULL;
 	memcpy(c->own, MARK, MARK_LEN);
-	c->own[MARK_LEN] = number_of(c->algorithm);
+	c->own[MARK_LEN] = capability_number(c->algorithm);
 	c->own[MARK_LEN + 1] = c->covers_options;
 	s->capability = c;
-	set_state(c, CAPABILITY_WAITING, "%s", "");
-	relay_set_edit(s->relay, RELAY_OUTER, on_edit);
+	capability_set_state(c, CAPABILITY_WAITING, "%s", "");
+	relay_set_edit(s->relay, RELAY_OUTER, capability_on_edit);
 	ask_for_trial(c);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by session.c (its life, until both sides are connected), session_attempt.c (attempts to
- * dial), session_tls.c (the handshake), session_relay.c (from then on), session_capability.c
- * (tcp-ao = capability), session_state.c (in another process), session_info.c and session_metrics.c
- * (what it tells), and by nobody else. */
+ * dial), session_tls.c (the handshake), session_relay.c (from then on), session_capability.c and
+ * session_capability_open.c (tcp-ao = capability), session_state.c (in another process),
+ * session_info.c and session_metrics.c (what it tells), and by nobody else. */
 #ifndef BOTLS_SESSION_INTERNAL_H
 #define BOTLS_SESSION_INTERNAL_H
 
