@@ -9,19 +9,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#define NETWORK_SETTLE_MS 200 /* addresses and links change in bursts */
-#define STEER_RETRY_MS	  2000
-#define POLL_CLEAR_MS	  1000
-#define AUDIT_MS	  30000 /* is what we programmed still there? */
-#define EXPIRY_MS	  (12 * 3600 * 1000)
-#define APPLY_WAIT_MS	  10000
-#define GATHER_WAIT_MS	  5000
+#define POLL_CLEAR_MS  1000
+#define EXPIRY_MS      (12 * 3600 * 1000)
+#define APPLY_WAIT_MS  10000
+#define GATHER_WAIT_MS 5000
 #define BUSY_RETRIES                                                                               \
 	40 /* a predecessor that was killed takes its sockets with it, but not at once */
 #define BUSY_WAIT_MS 50
@@ -47,55 +42,7 @@ void state_done(struct state *s)
 	*s = (struct state){};
 }
 
-bool control_resolve(struct control *c, struct state *s)
-{
-	bool changed = false;
-
-	for (size_t i = 0; i < s->config->n_neighbors; i++) {
-		const struct neighbor_config *n = &s->config->neighbors[i];
-		struct addr own = {};
-
-		if (n->mode == MODE_OFF || addr_is_prefix(&n->address))
-			continue;
-		if (n->local_address.family != AF_UNSPEC)
-			own = n->local_address;
-		else if (netwatch_source(c->watch, &n->address, &own) < 0)
-			own = (struct addr){};
-		changed |= !addr_equal(&s->peers[i].own, &own);
-		s->peers[i].own = own;
-	}
-	return changed;
-}
-
-int control_steer(struct control *c, const struct state *s, struct errtext *e)
-{
-	_cleanup_free_ struct steering_entry *entries =
-		calloc(s->config->n_neighbors + 1, sizeof(*entries));
-	size_t n = 0;
-
-	if (!entries)
-		return errtext_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < s->config->n_neighbors; i++) {
-		const struct neighbor_config *nc = &s->config->neighbors[i];
-
-		if (nc->mode == MODE_OFF)
-			continue;
-		entries[n++] = (struct steering_entry){
-			.neighbor = nc->address,
-			.own = s->peers[i].own,
-			.is_required = nc->mode == MODE_REQUIRED || nc->mode == MODE_TCP_AO,
-			.is_carried = nc->mode == MODE_TCP_AO,
-			.allow_clear = nc->mode == MODE_PREFERRED && s->peers[i].allow_clear,
-			.may_connect = nc->role != ROLE_ACCEPT && !addr_is_prefix(&nc->address),
-			.may_accept = nc->role != ROLE_CONNECT,
-			.min_ttl = nc->ttl_security ? 256 - nc->ttl_security : 0,
-			.inner_tcp_md5 = nc->inner_tcp_md5,
-		};
-	}
-	return steering_apply(c->steering, entries, n, e);
-}
-
-/* --- what the clock and the kernel tell
+/* --- what the clock tells
  * ---------------------------------------------------------------------------------- */
 
 static void log_warning_at(void *arg, const char *where, const char *text)
@@ -154,73 +101,6 @@ void control_warn_expiry(struct control *c)
 static void on_expiry(void *arg)
 {
 	control_warn_expiry(arg);
-}
-
-void control_steer_later(struct control *c)
-{
-	c->steer_again = true;
-	timer_set_ms(c->network_changed, jitter_ms(STEER_RETRY_MS));
-}
-
-/* Own addresses as they are now, and everything programmed back in its place: local routes vanish
- * with a link, filters with an interface, and what others remove must not stay removed. */
-static void refresh(struct control *c)
-{
-	struct errtext e = {};
-	int n;
-
-	c->steer_again |= control_resolve(c, &c->now);
-	if (c->steer_again && control_steer(c, &c->now, &e) < 0) {
-		control_steer_later(c);
-		log_error(
-			"steering cannot follow a change of addresses or routes, trying again: %s",
-			e.text);
-		return;
-	}
-	c->steer_again = false;
-	n = steering_check(c->steering, NULL, NULL, NULL);
-	c->steering_wrong = n > 0 ? n : 0;
-	c->steering_found += c->steering_wrong;
-	if (n <= 0)
-		return;
-	log_warning("the kernel does not agree with %d of the things that were programmed "
-		    "(botlsctl steering); repairing",
-		    n);
-	if (steering_repair(c->steering, &e) < 0)
-		log_error("steering cannot be repaired: %s", e.text);
-}
-
-static void on_network_settled(void *arg)
-{
-	struct control *c = arg;
-
-	/* The table holds interface indexes, too: it is made anew after any change. */
-	c->steer_again = true;
-	refresh(c);
-}
-
-static void on_netlink(void *arg, unsigned events)
-{
-	struct control *c = arg;
-
-	(void)events;
-	if (netwatch_read(c->watch) == 0 || timer_is_set(c->network_changed))
-		return;
-	/* At once, so that an interface that comes finds its guard there, and again when the burst
-	 * is over. */
-	timer_set_ms(c->network_changed, NETWORK_SETTLE_MS);
-	c->steer_again = true;
-	refresh(c);
-}
-
-/* Routes are not watched, and not everything that goes is told. */
-static void on_audit(void *arg)
-{
-	struct control *c = arg;
-
-	timer_set_ms(c->audit, jitter_ms(AUDIT_MS));
-	refresh(c);
-	control_ao_follow(c);
 }
 
 unsigned control_clear_count(const struct control *c, size_t at)
@@ -327,9 +207,9 @@ static int make_timers(struct control *c)
 {
 	int r;
 
-	if ((r = timer_new(c->loop, on_network_settled, c, &c->network_changed)) < 0 ||
+	if ((r = timer_new(c->loop, control_on_network_settled, c, &c->network_changed)) < 0 ||
 	    (r = timer_new(c->loop, on_poll_clear, c, &c->poll_clear)) < 0 ||
-	    (r = timer_new(c->loop, on_audit, c, &c->audit)) < 0 ||
+	    (r = timer_new(c->loop, control_on_audit, c, &c->audit)) < 0 ||
 	    (r = timer_new(c->loop, on_expiry, c, &c->expiry)) < 0 ||
 	    (r = timer_new(c->loop, on_watchdog, c, &c->watchdog)) < 0 ||
 	    (r = loop_on_signal(c->loop, SIGHUP, on_sighup, c)) < 0 ||
@@ -408,7 +288,7 @@ static int open_netwatch(struct control *c, struct errtext *e)
 	int r = netwatch_new(&c->watch, e);
 
 	if (r == 0)
-		r = io_add(c->loop, netwatch_fd(c->watch), on_netlink, c, &c->watch_io);
+		r = io_add(c->loop, netwatch_fd(c->watch), control_on_netlink, c, &c->watch_io);
 	return r < 0 ? r : io_set(c->watch_io, IO_READ);
 }
 
@@ -563,58 +443,4 @@ void control_free(struct control *c)
 	if (c->loop)
 		loop_free(c->loop);
 	free(c);
-}
-
-struct reporter {
-	config_report_fn *report;
-	void *arg;
-};
-
-static void report_problem(void *arg, const char *where, const char *text)
-{
-	const struct reporter *to = arg;
-
-	to->report(to->arg, where, text);
-}
-
-static void report_warning(void *arg, const char *where, const char *text)
-{
-	const struct reporter *to = arg;
-	char line[440];
-
-	snprintf(line, sizeof(line), "warning: %s", text);
-	to->report(to->arg, where, line);
-}
-
-int control_check(const struct config *config, config_report_fn *report, void *arg)
-{
-	struct reporter to = {report, arg};
-	const struct ao_report ao = {report_problem, report_warning, &to};
-	struct files *files = NULL;
-	char text[128];
-	int bad = 0, r;
-
-	if (!getpwnam(config->user)) {
-		snprintf(text, sizeof(text), "user: there is no user '%s' (useradd --system %s)",
-			 config->user, config->user);
-		report(arg, config->path, text);
-		bad++;
-	}
-	if (config->control_group && !getgrnam(config->control_group)) {
-		snprintf(text, sizeof(text),
-			 "control-group: there is no group '%s' (groupadd --system %s)",
-			 config->control_group, config->control_group);
-		report(arg, config->path, text);
-		bad++;
-	}
-	r = files_new(&files);
-	if (r == 0) {
-		r = files_read(files, config, report, arg);
-		if (r == 0)
-			r = check_credentials(config, files, NULL, report, arg);
-		bad += r > 0 ? r : 0;
-	}
-	bad += ao_report(config, NULL, ao_probe(), time(NULL), &ao);
-	files_free(files);
-	return r < 0 ? r : bad ? -EINVAL : 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one struct behind control*.c:
- *   control.c           start, stop, what the kernel and the clock tell
+ *   control.c           start, stop, what the clock tells
+ *   control_steering.c  what is programmed, while addresses, interfaces and others change
+ *   control_check.c     botlsd -n
  *   control_reload.c    from one configuration to the next
  *   control_workers.c   what workers ask for
  *   control_ao.c        TCP-AO keys as time goes by
@@ -89,12 +91,21 @@ int control_new_of(const struct control_parts *parts, struct config *config, con
 		   struct control **ret, struct errtext *e);
 int state_init(struct state *s, struct config *config); /* takes the configuration over */
 void state_done(struct state *s);
+void control_warn_expiry(struct control *c);
+/* Sessions in clear text of the neighbor at `at` of the configuration now; 0 where none may be. */
+unsigned control_clear_count(const struct control *c, size_t at);
+
+/* control_steering.c */
+#define AUDIT_MS 30000 /* is what we programmed still there? */
 bool control_resolve(
 	struct control *c,
 	struct state *s); /* own addresses as the kernel has them now; true: others than before */
 int control_steer(struct control *c, const struct state *s, struct errtext *e);
 void control_steer_later(struct control *c); /* it failed: once more in a while */
-void control_warn_expiry(struct control *c);
+/* For the loop: of control.watch, .network_changed and .audit. */
+void control_on_netlink(void *arg, unsigned events);
+void control_on_network_settled(void *arg);
+void control_on_audit(void *arg);
 
 /* control_reload.c */
 /* `req` is answered when it is over; NULL: the log tells. */
@@ -119,8 +130,6 @@ void control_give(struct control *c, struct child *child);
 /* It ends with its sessions, and another one is started. */
 void control_end_worker(struct child *child);
 void control_clear_ended(struct control *c, const char *name);
-/* Sessions in clear text of the neighbor at `at` of the configuration now; 0 where none may be. */
-unsigned control_clear_count(const struct control *c, size_t at);
 
 /* control_ao.c */
 int control_ao_start(struct control *c);
