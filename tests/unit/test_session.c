@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * A session between a daemon and a neighbor that the test plays: plain bytes on one side, a struct
- * tls of the test's own on the other.
- */
-#include "session.h"
-#include "botls/metrics.h"
+#include "session_rig.h"
 
-#include "tcp_pair.h"
-#include "tls_pair.h"
+#include "botls/metrics.h"
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 static const char open_64500[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 				 "\x00\x1d\x01\x04\xfb\xf4\x00\x5a"
@@ -24,231 +14,11 @@ static const char keepalive[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf
 				"\x00\x13\x04";
 #define KEEPALIVE_LEN 19
 
-struct play {
-	struct loop *loop;
-	struct session *session;
-	struct neighbor_config config;
-	struct tls_ctx *ours, *theirs;
-	int daemon, neighbor; /* the far ends; -1 not yet, or closed */
-	struct tls *tls;      /* the neighbor's */
-	unsigned outer_wanted, inner_wanted, forgotten, failures;
-	bool last_clear, last_without_ao, may_clear, has_ended, has_no_slot;
-	struct ao_habit ao_habit;
-	enum ao_lack ao_lack; /* as the session told it */
-	unsigned ao_told;
-	uint32_t request;
-	enum tls_reason reason;
-	char failure[256], why[256];
-};
-
-static uint32_t want_outer(void *host, struct session *s, bool clear)
-{
-	struct play *p = host;
-	struct session_info info;
-
-	session_get_info(s, &info);
-	p->last_without_ao = info.dials_without_ao;
-	p->outer_wanted++;
-	p->last_clear = clear;
-	return ++p->request;
-}
-
-static uint32_t want_inner(void *host, struct session *s)
-{
-	struct play *p = host;
-
-	(void)s;
-	p->inner_wanted++;
-	return ++p->request;
-}
-
-static void forget_request(void *host, uint32_t id)
-{
-	struct play *p = host;
-
-	assert_int_equal(id, p->request);
-	p->forgotten++;
-}
-
-static bool may_handshake(void *host)
-{
-	return !((struct play *)host)->has_no_slot;
-}
-
-static bool may_clear(void *host)
-{
-	return ((struct play *)host)->may_clear;
-}
-
-static void on_state(void *host, struct session *s)
-{
-	(void)host;
-	(void)s;
-}
-
-static void on_ao(void *host, struct session *s)
-{
-	struct play *p = host;
-	struct session_info info;
-
-	session_get_info(s, &info);
-	p->ao_lack = info.ao_lack;
-	p->ao_told++;
-}
-
-static void on_notification(void *host, struct session *s, bool inbound,
-			    const struct bgp_notification *n)
-{
-	(void)host;
-	(void)s;
-	(void)inbound;
-	(void)n;
-}
-
-static void on_failure(void *host, struct session *s, enum tls_reason reason, const char *text)
-{
-	struct play *p = host;
-
-	(void)s;
-	p->failures++;
-	p->reason = reason;
-	snprintf(p->failure, sizeof(p->failure), "%s", text);
-}
-
-static void on_ended(void *host, struct session *s, const char *why)
-{
-	struct play *p = host;
-
-	(void)s;
-	p->has_ended = true;
-	p->session = NULL;
-	snprintf(p->why, sizeof(p->why), "%s", why);
-}
-
-static const struct session_host_ops ops = {
-	.want_outer = want_outer,
-	.want_inner = want_inner,
-	.forget_request = forget_request,
-	.may_handshake = may_handshake,
-	.may_clear = may_clear,
-	.on_state = on_state,
-	.on_bgp = on_state,
-	.on_notification = on_notification,
-	.on_failure = on_failure,
-	.on_ao = on_ao,
-	.on_ended = on_ended,
-};
-
-static void connection(int *a, int *b)
-{
-	int fds[2];
-
-	tcp_pair(fds, 0);
-	*a = fds[0];
-	*b = fds[1];
-}
-
-static int play_setup(void **state)
-{
-	struct play *p = calloc(1, sizeof(*p));
-	struct tls_params ours = good_params(&pki.client), theirs = good_params(&pki.server);
-	struct errtext e;
-
-	assert_int_equal(loop_new(&p->loop), 0);
-	assert_int_equal(tls_ctx_new(&ours, &p->ours, &e), 0);
-	assert_int_equal(tls_ctx_new(&theirs, &p->theirs, &e), 0);
-	p->daemon = p->neighbor = -1;
-	p->config.mode = MODE_REQUIRED;
-	p->config.tls_port = 8179;
-	p->config.ttl = 255;
-	p->config.handshake_timeout = 5;
-	p->config.hold_time = 60;
-	p->config.fallback_after = 30;
-	p->config.key_update_records = 1 << 20;
-	*state = p;
-	return 0;
-}
-
-static int play_teardown(void **state)
-{
-	struct play *p = *state;
-
-	session_free(p->session);
-	tls_free(p->tls);
-	cleanup_close(&p->daemon);
-	cleanup_close(&p->neighbor);
-	tls_ctx_unref(p->ours);
-	tls_ctx_unref(p->theirs);
-	loop_free(p->loop);
-	free(p);
-	return 0;
-}
-
-static struct session_params params(struct play *p)
-{
-	return (struct session_params){
-		.loop = p->loop,
-		.ops = &ops,
-		.host = p,
-		.id = 1,
-		.config = &p->config,
-		.ctx = p->ours,
-		.own = address(CLIENT_ADDRESS),
-		.peer = address(SERVER_ADDRESS),
-		.ao_habit = &p->ao_habit,
-	};
-}
-
-/* Turns the loop until the condition holds; 10 s at most. */
-#define until(p, condition)                                                                        \
-	do {                                                                                       \
-		for (int i_ = 0; !(condition); i_++) {                                             \
-			assert_true(i_ < 10000);                                                   \
-			loop_turn((p)->loop, false);                                               \
-			neighbor_turn(p);                                                          \
-			usleep(1000);                                                              \
-		}                                                                                  \
-	} while (0)
-
-static bool handshake_is_done;
-static enum tls_want neighbor_want;
-
-/* The neighbor's side makes progress. */
-static void neighbor_turn(struct play *p)
-{
-	if (p->tls && !handshake_is_done) {
-		neighbor_want = tls_handshake(p->tls);
-		handshake_is_done = neighbor_want == TLS_DONE;
-	}
-}
-
-static void begin_out(struct play *p)
-{
-	struct session_params sp = params(p);
-	int inner;
-
-	handshake_is_done = false;
-	connection(&p->daemon, &inner);
-	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
-	until(p, p->outer_wanted == 1);
-}
-
-/* The neighbor answers: with TLS, as a server. */
-static void neighbor_answers(struct play *p, struct tls_ctx *ctx)
-{
-	struct addr peer = address(CLIENT_ADDRESS);
-	int outer;
-
-	connection(&outer, &p->neighbor);
-	assert_int_equal(tls_new(ctx, TLS_SERVER, p->neighbor, &peer, &p->tls), 0);
-	session_give_socket(p->session, p->request, outer, NULL);
-}
-
 static void neighbor_hangs_up(struct play *p)
 {
 	tls_free(TAKE(p->tls));
 	close(TAKE_FD(p->neighbor));
-	handshake_is_done = false;
+	p->is_done = false;
 }
 
 /* What the daemon reads next: bytes, 0 for FIN, -errno. -EAGAIN when nothing comes for `ms`. */
@@ -259,9 +29,7 @@ static ssize_t daemon_reads(struct play *p, void *buf, size_t len, int ms)
 
 		if (n >= 0 || errno != EAGAIN)
 			return n < 0 ? -errno : n;
-		loop_turn(p->loop, false);
-		neighbor_turn(p);
-		usleep(1000);
+		play_turn(p);
 	}
 	return -EAGAIN;
 }
@@ -273,10 +41,10 @@ static void out_carries_bytes_and_ends(void **state)
 	char buf[256];
 	size_t n = 0;
 
-	begin_out(p);
+	play_begin_out(p);
 	assert_int_equal(send(p->daemon, open_64500, OPEN_LEN, 0), OPEN_LEN);
-	neighbor_answers(p, p->theirs);
-	until(p, handshake_is_done);
+	play_neighbor_answers(p, p->theirs);
+	until(p, p->is_done);
 	until(p, tls_read(p->tls, buf, sizeof(buf), &n) == TLS_DONE);
 	assert_int_equal(n, OPEN_LEN);
 	assert_memory_equal(buf, open_64500, OPEN_LEN);
@@ -303,7 +71,7 @@ static void out_gives_up_with_the_daemon(void **state)
 {
 	struct play *p = *state;
 
-	begin_out(p);
+	play_begin_out(p);
 	session_give_socket(p->session, p->request, -1, "connection refused");
 	assert_int_equal(session_state(p->session), SESSION_HELD);
 	assert_int_equal(p->failures, 1);
@@ -317,10 +85,10 @@ static void out_gives_up_while_dialing(void **state)
 {
 	struct play *p = *state;
 
-	begin_out(p);
+	play_begin_out(p);
 	close(TAKE_FD(p->daemon));
 	until(p, p->has_ended);
-	assert_int_equal(p->forgotten, 1);
+	assert_int_equal(p->forgotten, p->request);
 }
 
 static void out_tries_again(void **state)
@@ -328,11 +96,11 @@ static void out_tries_again(void **state)
 	struct play *p = *state;
 	char buf[64];
 
-	begin_out(p);
+	play_begin_out(p);
 	session_give_socket(p->session, p->request, -1, "connection refused");
 	until(p, p->outer_wanted == 2);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 10), -EAGAIN);
-	neighbor_answers(p, p->theirs);
+	play_neighbor_answers(p, p->theirs);
 	until(p, session_state(p->session) == SESSION_UP);
 }
 
@@ -342,7 +110,7 @@ static void out_without_patience_resets(void **state)
 	char buf[64];
 
 	p->config.hold_time = 0;
-	begin_out(p);
+	play_begin_out(p);
 	session_give_socket(p->session, p->request, -1, "connection refused");
 	assert_true(p->has_ended);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 1000), -ECONNRESET);
@@ -359,11 +127,11 @@ static void out_refused_late_is_held(void **state)
 
 	strict.ca = cert_blob("other_ca.pem", pki.other_ca.pem);
 	assert_int_equal(tls_ctx_new(&strict, &ctx, &e), 0);
-	begin_out(p);
+	play_begin_out(p);
 	send(p->daemon, open_64500, OPEN_LEN, 0);
-	neighbor_answers(p, ctx);
+	play_neighbor_answers(p, ctx);
 	until(p, p->failures == 1);
-	assert_int_equal(neighbor_want, TLS_FAILED);
+	assert_int_equal(p->want, TLS_FAILED);
 	assert_int_equal(p->reason, TLS_REASON_PEER_ALERT);
 	assert_int_equal(session_state(p->session), SESSION_HELD);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 10), -EAGAIN);
@@ -376,7 +144,7 @@ static void required_never_asks_for_clear(void **state)
 	struct play *p = *state;
 
 	p->may_clear = true; /* whatever the host says */
-	begin_out(p);
+	play_begin_out(p);
 	for (unsigned i = 2; i <= 3; i++) {
 		session_give_socket(p->session, p->request, -1, "refused");
 		until(p, p->outer_wanted == i);
@@ -392,12 +160,12 @@ static void preferred_goes_clear(void **state)
 
 	p->config.mode = MODE_PREFERRED;
 	p->may_clear = true;
-	begin_out(p);
+	play_begin_out(p);
 	assert_false(p->last_clear); /* TLS is always tried first */
 	session_give_socket(p->session, p->request, -1, "refused");
 	until(p, p->outer_wanted == 2);
 	assert_true(p->last_clear);
-	connection(&outer, &p->neighbor);
+	play_connection(&outer, &p->neighbor);
 	session_give_socket(p->session, p->request, outer, NULL);
 	until(p, session_state(p->session) == SESSION_CLEAR);
 	send(p->neighbor, "hello", 5, 0);
@@ -411,7 +179,7 @@ static void clear_is_decided_when_it_is_tried(void **state)
 
 	p->config.mode = MODE_PREFERRED;
 	p->may_clear = true;
-	begin_out(p);
+	play_begin_out(p);
 	p->has_no_slot = true;
 	session_give_socket(p->session, p->request, -1, "refused");
 	assert_int_equal(session_state(p->session), SESSION_HELD);
@@ -424,34 +192,34 @@ static void clear_is_decided_when_it_is_tried(void **state)
 static void tcp_ao_alone_waits_for_its_turn(void **state)
 {
 	struct play *p = *state;
-	struct session_params sp = params(p);
+	struct session_params sp = play_params(p);
 	int inner;
 
 	p->config.mode = MODE_TCP_AO;
 	sp.ctx = NULL;
 	p->has_no_slot = true;
-	connection(&p->daemon, &inner);
+	play_connection(&p->daemon, &inner);
 	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
 	until(p, session_state(p->session) == SESSION_HELD);
 	p->has_no_slot = false;
 	until(p, p->outer_wanted == 1);
 	assert_true(p->last_clear);
-	connection(&inner, &p->neighbor);
+	play_connection(&inner, &p->neighbor);
 	session_give_socket(p->session, p->request, inner, NULL);
 	until(p, session_state(p->session) == SESSION_CLEAR);
 }
 
 static void knock(struct play *p)
 {
-	struct session_params sp = params(p);
+	struct session_params sp = play_params(p);
 	struct addr peer = address(SERVER_ADDRESS);
 	int outer;
 
-	handshake_is_done = false;
+	p->is_done = false;
 	sp.own = address(SERVER_ADDRESS);
 	sp.peer = address(CLIENT_ADDRESS);
 	sp.ctx = p->theirs;
-	connection(&p->neighbor, &outer);
+	play_connection(&p->neighbor, &outer);
 	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
 	assert_int_equal(tls_new(p->ours, TLS_CLIENT, p->neighbor, &peer, &p->tls), 0);
 }
@@ -472,7 +240,7 @@ static void in_reaches_the_daemon(void **state)
 
 	begin_in(p);
 	assert_int_equal(tls_write(p->tls, open_64500, OPEN_LEN, &n), TLS_DONE);
-	connection(&inner, &p->daemon);
+	play_connection(&inner, &p->daemon);
 	session_give_socket(p->session, p->request, inner, NULL);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), OPEN_LEN);
 	assert_int_equal(session_state(p->session), SESSION_UP);
@@ -495,15 +263,15 @@ static void tcp_ao_alone_reaches_the_daemon(void **state)
 	int outer, inner;
 
 	p->config.mode = MODE_TCP_AO;
-	sp = params(p);
+	sp = play_params(p);
 	sp.ctx = NULL;
-	connection(&p->neighbor, &outer);
+	play_connection(&p->neighbor, &outer);
 	assert_int_equal(send(p->neighbor, open_64500, OPEN_LEN, 0), OPEN_LEN);
 	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
 	assert_int_equal(p->inner_wanted, 0);
 	until(p, p->inner_wanted == 1);
 	assert_int_equal(session_state(p->session), SESSION_INNER);
-	connection(&inner, &p->daemon);
+	play_connection(&inner, &p->daemon);
 	session_give_socket(p->session, p->request, inner, NULL);
 	assert_int_equal(daemon_reads(p, buf, sizeof(buf), 2000), OPEN_LEN);
 	assert_int_equal(session_state(p->session), SESSION_CLEAR);
@@ -525,9 +293,9 @@ static void tcp_ao_alone_hangs_up(void **state)
 	int outer;
 
 	p->config.mode = MODE_TCP_AO;
-	sp = params(p);
+	sp = play_params(p);
 	sp.ctx = NULL;
-	connection(&p->neighbor, &outer);
+	play_connection(&p->neighbor, &outer);
 	close(TAKE_FD(p->neighbor));
 	assert_int_equal(session_new_in(&sp, outer, &p->session), 0);
 	until(p, p->has_ended);
@@ -557,7 +325,7 @@ static void a_wrong_as_never_reaches_the_daemon(void **state)
 	p->config.remote_as = 64501;
 	begin_in(p);
 	tls_write(p->tls, open_64500, OPEN_LEN, &n);
-	connection(&inner, &p->daemon);
+	play_connection(&inner, &p->daemon);
 	session_give_socket(p->session, p->request, inner, NULL);
 	until(p, p->has_ended);
 	assert_non_null(strstr(p->why, "AS 64500, remote-as is 64501"));
@@ -584,8 +352,8 @@ static void without_the_derived_key_out_is_held(void **state)
 	char buf[64];
 
 	p->config.ao.mode = AO_EXPORTER;
-	begin_out(p);
-	neighbor_answers(p, p->theirs);
+	play_begin_out(p);
+	play_neighbor_answers(p, p->theirs);
 	until(p, p->failures == 1);
 	assert_non_null(strstr(p->failure, "tcp-ao = exporter: "));
 	assert_int_equal(session_state(p->session), SESSION_HELD);
@@ -604,7 +372,7 @@ static void silence_is_answered_by_the_other_way(void **state)
 	struct play *p = *state;
 
 	may_go_without_ao(p);
-	begin_out(p);
+	play_begin_out(p);
 	assert_false(p->last_without_ao);
 	session_give_socket(p->session, p->request, -1, "");
 	assert_int_equal(p->failures, 1); /* nothing to do with TCP-AO */
@@ -628,8 +396,8 @@ static void what_is_connected_has_its_whole_time(void **state)
 	int outer;
 
 	may_go_without_ao(p);
-	begin_out(p);
-	connection(&outer, &p->neighbor);
+	play_begin_out(p);
+	play_connection(&outer, &p->neighbor);
 	connected = loop_now_ms();
 	session_give_socket(p->session, p->request, outer, NULL);
 	until(p, p->failures == 1);
@@ -644,11 +412,11 @@ static void what_worked_is_begun_with(void **state)
 
 	may_go_without_ao(p);
 	ao_habit_worked(&p->ao_habit, true, loop_now_ms());
-	begin_out(p);
+	play_begin_out(p);
 	assert_true(p->last_without_ao);
 	until(p, p->outer_wanted == 2);
 	assert_false(p->last_without_ao);
-	neighbor_answers(p, p->theirs);
+	play_neighbor_answers(p, p->theirs);
 	until(p, session_state(p->session) == SESSION_UP);
 	assert_int_equal(p->ao_told, 1);
 	assert_int_not_equal(p->ao_lack, AO_LACK_NONE); /* these sockets have no key */
@@ -661,7 +429,7 @@ static void required_has_one_way(void **state)
 	may_go_without_ao(p);
 	p->config.ao.policy = AO_REQUIRED;
 	ao_habit_worked(&p->ao_habit, true, loop_now_ms());
-	begin_out(p);
+	play_begin_out(p);
 	assert_false(p->last_without_ao);
 	until(p, p->failures == 1);
 	assert_int_equal(p->outer_wanted, 1);
@@ -688,7 +456,7 @@ static void close_is_orderly(void **state)
 	int inner;
 
 	begin_in(p);
-	connection(&inner, &p->daemon);
+	play_connection(&inner, &p->daemon);
 	session_give_socket(p->session, p->request, inner, NULL);
 	until(p, session_state(p->session) == SESSION_UP);
 	session_close(p->session, "reset by the operator");
@@ -706,8 +474,8 @@ static void a_silent_neighbor_meets_the_deadline(void **state)
 	int outer;
 
 	p->config.handshake_timeout = 1;
-	begin_out(p);
-	connection(&outer, &p->neighbor);
+	play_begin_out(p);
+	play_connection(&outer, &p->neighbor);
 	session_give_socket(p->session, p->request, outer, NULL);
 	until(p, p->failures == 1);
 	assert_non_null(strstr(p->failure, "TLS handshake not finished within 1 s"));

@@ -3,16 +3,11 @@
  * tcp-ao = capability in a session whose daemon, neighbor and control the test plays. No kernel
  * with TCP-AO is needed: control alone touches it.
  */
-#include "session.h"
+#include "session_rig.h"
 
-#include "tcp_pair.h"
-#include "tls_pair.h"
 #include "util.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 #define MARKER "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 #define FIXED  "\x01\x04\xfb\xf4\x00\x5a\xc0\x00\x02\x02"
@@ -31,199 +26,23 @@ struct bytes {
 };
 #define BYTES(s) ((struct bytes){s, sizeof(s) - 1})
 
-struct play {
-	struct loop *loop;
-	struct session *session;
-	struct neighbor_config config;
-	struct tls_ctx *ours, *theirs;
-	int daemon, neighbor;
-	struct tls *tls; /* the neighbor's, a server's */
-	bool is_done, refuses, is_late;
-	uint32_t request, forgotten;
-	unsigned trials, switches, failures, no_ao;
-	struct message_want_ao last;
-	char no_ao_text[256];
-	bool has_ended;
-};
-
-static uint32_t want_socket(void *host, struct session *s, bool clear)
-{
-	struct play *p = host;
-
-	(void)s;
-	(void)clear;
-	return ++p->request;
-}
-
-static void forget_request(void *host, uint32_t id)
-{
-	((struct play *)host)->forgotten = id;
-}
-
-static bool may_handshake(void *host)
-{
-	(void)host;
-	return true;
-}
-
-static void on_state(void *host, struct session *s)
-{
-	(void)host;
-	(void)s;
-}
-
-static void on_notification(void *host, struct session *s, bool inbound,
-			    const struct bgp_notification *n)
-{
-	(void)host;
-	(void)s;
-	(void)inbound;
-	(void)n;
-}
-
-static void on_failure(void *host, struct session *s, enum tls_reason reason, const char *text)
-{
-	(void)s;
-	(void)text;
-	assert_int_equal(reason, TLS_REASON_REFUSED);
-	((struct play *)host)->failures++;
-}
-
-static uint32_t want_ao(void *host, struct session *s, int fd, struct message_want_ao *m,
-			struct errtext *e)
-{
-	struct play *p = host;
-
-	(void)s;
-	assert_true(fd >= 0);
-	if (p->refuses) {
-		errtext_set(e, 0, "not today");
-		return 0;
-	}
-	p->trials += m->is_trial;
-	p->switches += !m->is_trial;
-	assert_in_range(m->until_ms, loop_now_ms() + 10000, loop_now_ms() + 20000);
-	if (p->is_late)
-		m->until_ms = loop_now_ms();
-	p->last = *m;
-	return ++p->request;
-}
-
-static void on_no_ao(void *host, struct session *s, const char *text)
-{
-	struct play *p = host;
-
-	(void)s;
-	p->no_ao++;
-	snprintf(p->no_ao_text, sizeof(p->no_ao_text), "%s", text);
-}
-
-static void on_ended(void *host, struct session *s, const char *why)
-{
-	struct play *p = host;
-
-	(void)s;
-	(void)why;
-	p->has_ended = true;
-	p->session = NULL;
-}
-
-static const struct session_host_ops ops = {
-	.want_outer = want_socket,
-	.forget_request = forget_request,
-	.may_handshake = may_handshake,
-	.on_state = on_state,
-	.on_bgp = on_state,
-	.on_notification = on_notification,
-	.on_failure = on_failure,
-	.want_ao = want_ao,
-	.on_no_ao = on_no_ao,
-	.on_ended = on_ended,
-};
-
-static void turn(struct play *p)
-{
-	loop_turn(p->loop, false);
-	if (p->tls && !p->is_done)
-		p->is_done = tls_handshake(p->tls) == TLS_DONE;
-	usleep(1000);
-}
-
-#define until(p, condition)                                                                        \
-	do {                                                                                       \
-		for (int i_ = 0; !(condition); i_++) {                                             \
-			assert_true(i_ < 20000);                                                   \
-			turn(p);                                                                   \
-		}                                                                                  \
-	} while (0)
-
-static void connection(int *a, int *b)
-{
-	int fds[2];
-
-	tcp_pair(fds, 0);
-	*a = fds[0];
-	*b = fds[1];
-}
-
 static int setup(void **state)
 {
-	struct play *p = calloc(1, sizeof(*p));
-	struct tls_params ours = good_params(&pki.client), theirs = good_params(&pki.server);
-	struct errtext e;
+	struct play *p;
 
-	assert_int_equal(loop_new(&p->loop), 0);
-	assert_int_equal(tls_ctx_new(&ours, &p->ours, &e), 0);
-	assert_int_equal(tls_ctx_new(&theirs, &p->theirs, &e), 0);
-	p->daemon = p->neighbor = -1;
-	p->config = (struct neighbor_config){
-		.tls_port = 8179,
-		.ttl = 255,
-		.handshake_timeout = 5,
-		.hold_time = 60,
-		.key_update_records = 1 << 20,
-		.ao = {.mode = AO_CAPABILITY, .capability_code = 247},
-	};
+	play_setup(state);
+	p = *state;
+	p->config.ao.mode = AO_CAPABILITY;
+	p->config.ao.capability_code = 247;
 	p->config.ao.own.covers_options = true;
-	*state = p;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct play *p = *state;
-
-	session_free(p->session);
-	tls_free(p->tls);
-	cleanup_close(&p->daemon);
-	cleanup_close(&p->neighbor);
-	tls_ctx_unref(p->ours);
-	tls_ctx_unref(p->theirs);
-	loop_free(p->loop);
-	free(p);
 	return 0;
 }
 
 /* The daemon has connected, and TLS with the neighbor is up. */
 static void begin(struct play *p)
 {
-	struct session_params sp = {.loop = p->loop,
-				    .ops = &ops,
-				    .host = p,
-				    .id = 1,
-				    .config = &p->config,
-				    .ctx = p->ours,
-				    .own = address(CLIENT_ADDRESS),
-				    .peer = address(SERVER_ADDRESS)};
-	struct addr peer = address(CLIENT_ADDRESS);
-	int inner, outer;
-
-	connection(&p->daemon, &inner);
-	assert_int_equal(session_new_out(&sp, inner, &p->session), 0);
-	until(p, p->request);
-	connection(&outer, &p->neighbor);
-	assert_int_equal(tls_new(p->theirs, TLS_SERVER, p->neighbor, &peer, &p->tls), 0);
-	session_give_socket(p->session, p->request, outer, NULL);
+	play_begin_out(p);
+	play_neighbor_answers(p, p->theirs);
 	until(p, p->is_done && session_state(p->session) == SESSION_UP);
 }
 
@@ -252,7 +71,7 @@ static void daemon_gets(struct play *p, struct bytes b)
 		assert_true(n > 0 || (n < 0 && errno == EAGAIN));
 		assert_true(i < 20000);
 		have += n > 0 ? n : 0;
-		turn(p);
+		play_turn(p);
 	}
 	assert_memory_equal(buf, b.data, b.len);
 }
@@ -267,7 +86,7 @@ static void neighbor_gets(struct play *p, struct bytes b)
 		if (tls_read(p->tls, buf + have, b.len - have, &n) == TLS_DONE)
 			have += n;
 		assert_true(i < 20000);
-		turn(p);
+		play_turn(p);
 	}
 	assert_memory_equal(buf, b.data, b.len);
 }
@@ -278,7 +97,7 @@ static void nothing_arrives(struct play *p)
 	size_t n;
 
 	for (int i = 0; i < 50; i++) {
-		turn(p);
+		play_turn(p);
 		assert_int_equal(recv(p->daemon, &c, 1, 0), -1);
 		assert_int_equal(tls_read(p->tls, &c, 1, &n), TLS_WANT_READ);
 	}
@@ -323,7 +142,7 @@ static void agreed(void **state)
 
 	p->config.ao.own.algorithm = TCP_AO_AES_128_CMAC_96;
 	begin(p);
-	assert_int_equal(p->trials, 1);
+	assert_int_equal(p->ao_trials, 1);
 	daemon_says(p, BYTES(OPEN));
 	neighbor_says(p, BYTES(OPEN_AO));
 	nothing_arrives(p);
@@ -336,20 +155,20 @@ static void agreed(void **state)
 	daemon_gets(p, BYTES(KEEPALIVE));
 	for (int k = 0; k < 10; k++)
 		nothing_arrives(p);
-	assert_int_equal(p->switches, 0);
+	assert_int_equal(p->ao_switches, 0);
 	daemon_says(p, BYTES(KEEPALIVE));
 	neighbor_gets(p, BYTES(KEEPALIVE));
 	/* Of a reload: too late for this session. */
 	p->config.ao.own.algorithm = TCP_AO_HMAC_SHA1_96;
 	p->config.ao.own.covers_options = false;
-	until(p, p->switches);
+	until(p, p->ao_switches);
 
-	assert_int_equal(p->last.algorithm, TCP_AO_AES_128_CMAC_96);
-	assert_int_equal(p->last.covers_options, true);
+	assert_int_equal(p->last_ao.algorithm, TCP_AO_AES_128_CMAC_96);
+	assert_int_equal(p->last_ao.covers_options, true);
 	assert_int_equal(tls_export(p->tls, LABEL, "bAO\x01\x01\x01", 6, material, 40), 0);
-	assert_memory_equal(p->last.secret, material, 32);
-	assert_int_equal(p->last.send_isn, number(material + 32)); /* of the client */
-	assert_int_equal(p->last.recv_isn, number(material + 36));
+	assert_memory_equal(p->last_ao.secret, material, 32);
+	assert_int_equal(p->last_ao.send_isn, number(material + 32)); /* of the client */
+	assert_int_equal(p->last_ao.recv_isn, number(material + 36));
 	daemon_says(p, BYTES("x"));
 	nothing_arrives(p);
 	/* This kernel has none on the connection: the keys cannot be looked after. */
@@ -357,6 +176,7 @@ static void agreed(void **state)
 	assert_int_equal(p->no_ao, 1);
 	assert_string_equal(p->no_ao_text, "no memory for it");
 	assert_int_equal(p->failures, 1);
+	assert_int_equal(p->reason, TLS_REASON_REFUSED);
 	session_get_info(p->session, &i);
 	assert_int_equal(i.capability.state, CAPABILITY_FAILED);
 }
@@ -371,7 +191,7 @@ static void in_pieces(void **state)
 		if (i < sizeof(OPEN) - 1)
 			daemon_says(p, (struct bytes){&OPEN[i], 1});
 		neighbor_says(p, (struct bytes){&OPEN_AO[i], 1});
-		turn(p);
+		play_turn(p);
 	}
 	neighbor_gets(p, BYTES(OPEN_AO));
 	daemon_gets(p, BYTES(OPEN));
@@ -386,7 +206,7 @@ static void only_we(void **state)
 	exchange(p, BYTES(OPEN), BYTES(OPEN));
 	assert_int_equal(info(p).state, CAPABILITY_NO_PEER);
 	nothing_arrives(p);
-	assert_int_equal(p->switches, 0);
+	assert_int_equal(p->ao_switches, 0);
 }
 
 static void something_else(void **state)
@@ -401,7 +221,7 @@ static void something_else(void **state)
 		 BYTES(OPEN));
 	assert_int_equal(info(p).state, CAPABILITY_OTHER);
 	nothing_arrives(p);
-	assert_int_equal(p->switches, 0);
+	assert_int_equal(p->ao_switches, 0);
 }
 
 /* The neighbor's is stripped all the same. */
@@ -423,7 +243,7 @@ static void not_asked(void **state)
 {
 	struct play *p = *state;
 
-	p->refuses = true;
+	p->refuses_ao = true;
 	begin(p);
 	daemon_says(p, BYTES(OPEN));
 	neighbor_gets(p, BYTES(OPEN));
@@ -444,7 +264,7 @@ static void no_open(void **state)
 	neighbor_gets(p, BYTES(KEEPALIVE));
 	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
 	neighbor_says(p, BYTES(MARKER "\x00\x1d"));
-	turn(p);
+	play_turn(p);
 	assert_int_equal(tls_close_notify(p->tls), TLS_DONE);
 	assert_int_equal(shutdown(p->neighbor, SHUT_WR), 0);
 	daemon_gets(p, BYTES(MARKER "\x00\x1d"));
@@ -508,7 +328,7 @@ static void control_dies_while_it_turns_on(void **state)
 	begin(p);
 	answer(p, 0, "");
 	exchange(p, BYTES(OPEN_AO), BYTES(OPEN));
-	until(p, p->switches);
+	until(p, p->ao_switches);
 	control_is_gone(p);
 }
 
@@ -533,7 +353,7 @@ static void control_hangs_in_the_trial(void **state)
 	assert_int_equal(info(p).state, CAPABILITY_UNAVAILABLE);
 	daemon_says(p, BYTES(KEEPALIVE));
 	neighbor_gets(p, BYTES(KEEPALIVE));
-	assert_int_equal(p->switches, 0);
+	assert_int_equal(p->ao_switches, 0);
 }
 
 /* The neighbor has TCP-AO by then. */
@@ -546,11 +366,12 @@ static void control_hangs_while_it_turns_on(void **state)
 	answer(p, 0, "");
 	exchange(p, BYTES(OPEN_AO), BYTES(OPEN));
 	p->is_late = true;
-	until(p, p->switches);
+	until(p, p->ao_switches);
 	until(p, p->no_ao);
 	assert_int_equal(p->forgotten, p->request);
 	assert_string_equal(p->no_ao_text, "control does not answer");
 	assert_int_equal(p->failures, 1);
+	assert_int_equal(p->reason, TLS_REASON_REFUSED);
 	until(p, recv(p->daemon, &c, 1, 0) == 0);
 }
 
@@ -566,7 +387,7 @@ static void control_answers(void **state)
 	for (int k = 0; k < 25; k++)
 		nothing_arrives(p);
 	assert_int_equal(info(p).state, CAPABILITY_NO_PEER);
-	assert_int_equal(p->switches, 0);
+	assert_int_equal(p->ao_switches, 0);
 }
 
 /* What is agreed upon cannot be done any more; what was not agreed upon is not missed. */
@@ -580,7 +401,7 @@ static void control_dies_in_between(void **state)
 	session_end_unready(p->session, "restarted");
 	daemon_says(p, BYTES(KEEPALIVE));
 	neighbor_gets(p, BYTES(KEEPALIVE));
-	teardown(state);
+	play_teardown(state);
 	setup(state);
 	p = *state;
 	begin(p);
@@ -593,22 +414,23 @@ static void control_dies_in_between(void **state)
 
 int main(void)
 {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, play_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(agreed, setup, teardown),
-		cmocka_unit_test_setup_teardown(in_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_we, setup, teardown),
-		cmocka_unit_test_setup_teardown(something_else, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_cannot, setup, teardown),
-		cmocka_unit_test_setup_teardown(not_asked, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(refused_by_an_old_daemon, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_end_while_control_is_at_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_dies_in_the_trial, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_dies_while_it_turns_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_dies_in_between, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_hangs_in_the_trial, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_hangs_while_it_turns_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_answers, setup, teardown),
+		T(agreed),
+		T(in_pieces),
+		T(only_we),
+		T(something_else),
+		T(control_cannot),
+		T(not_asked),
+		T(no_open),
+		T(refused_by_an_old_daemon),
+		T(the_end_while_control_is_at_it),
+		T(control_dies_in_the_trial),
+		T(control_dies_while_it_turns_on),
+		T(control_dies_in_between),
+		T(control_hangs_in_the_trial),
+		T(control_hangs_while_it_turns_on),
+		T(control_answers),
 	};
 
 	return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
