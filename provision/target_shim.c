@@ -214,7 +214,8 @@ static int load(struct target *t, const char *before, const char *text, struct e
 static int observe_neighbor(const struct jv *n, const struct names *ours, struct observation *ret)
 {
 	const char *state = jv_get_string(n, "state", "");
-	bool carries = strcmp(state, "up") == 0 || strcmp(state, "clear") == 0;
+	bool carries = strcmp(state, "up") == 0 || strcmp(state, "clear") == 0 ||
+		       strcmp(state, "draining") == 0;
 	struct observed *o;
 	int r;
 

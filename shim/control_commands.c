@@ -73,8 +73,8 @@ void control_gathers_free(struct control *c)
 /* Higher says more about the neighbor as a whole. */
 static int rank(const char *state)
 {
-	static const char *const order[] = {"off",	  "error",     "idle",	"held",
-					    "connecting", "handshake", "clear", "up"};
+	static const char *const order[] = {"off",	 "error",    "idle",  "held", "connecting",
+					    "handshake", "draining", "clear", "up"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (strcmp(state, order[i]) == 0)

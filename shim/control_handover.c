@@ -237,6 +237,8 @@ int control_handover_status(const struct control *c, struct jv *o)
 		item = jv_object_new();
 		r |= jv_set_string(item, "worker", p->name + strlen(NAME_PREFIX));
 		r |= jv_set_uint(item, "sessions", p->taken.left);
+		if (p->taken.until)
+			r |= jv_set_int(item, "until", p->taken.until);
 		r |= jv_append(list, item);
 	}
 	r |= jv_set(o, "draining", list);

@@ -111,7 +111,7 @@ struct ctl_filter {
 enum ctl_exit ctl_filter_parse(const char *command, int argc, char **argv, struct ctl_filter *ret);
 bool ctl_filter_fits(const struct ctl_filter *f, const struct jv_cursor *neighbor);
 /* The states of a neighbor, and "not-up" after them. */
-extern const char *const ctl_states[9];
+extern const char *const ctl_states[10];
 
 /* ctl_fields.c. A line of a label and a value; what is longer than the terminal goes on below. */
 void ctl_field(const struct ctl *c, int indent, const char *label, const char *fmt, ...)

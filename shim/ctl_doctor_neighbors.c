@@ -202,7 +202,7 @@ static bool lacks_ao(const struct jv *status)
 /* Fills *targets with those to be tried; says what of the others is to be said. */
 static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_more)
 {
-	size_t up = 0, carried = 0, off = 0, lacking = 0, n = 0;
+	size_t up = 0, draining = 0, carried = 0, off = 0, lacking = 0, n = 0;
 
 	for (size_t i = 0; i < d->config->n_neighbors; i++) {
 		const struct neighbor_config *c = &d->config->neighbors[i];
@@ -213,6 +213,8 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 			off++;
 		else if (is_state(t.status, "up"))
 			up++;
+		else if (is_state(t.status, "draining"))
+			draining++;
 		else if (c->mode == MODE_TCP_AO && is_state(t.status, "clear"))
 			carried++;
 		else if (!may_try(c) || is_state(t.status, "error"))
@@ -224,6 +226,12 @@ static size_t sort_out(struct doctor *d, struct target *targets, size_t *ret_mor
 	}
 	if (up)
 		doctor_say(d, DOCTOR_OK, NULL, "%zu up over TLS", up);
+	if (draining)
+		doctor_say(d, DOCTOR_WARN,
+			   "'botlsctl show session' says why they could not move and when they "
+			   "end; 'botlsctl reset ADDRESS' ends one now",
+			   "%zu up with a worker of the botlsd before, which ends after drain-time",
+			   draining);
 	if (carried)
 		doctor_say(d, DOCTOR_OK, NULL, "%zu up with TCP-AO alone (mode = tcp-ao)", carried);
 	if (lacking)

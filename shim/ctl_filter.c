@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-const char *const ctl_states[9] = {"up",   "clear", "handshake", "connecting", "held",
-				   "idle", "off",   "error",	 "not-up"};
+const char *const ctl_states[10] = {"up",   "draining", "clear", "handshake", "connecting",
+				    "held", "idle",	"off",	 "error",     "not-up"};
 static const char *const modes[] = {"required", "preferred", "off", "tcp-ao"};
 
 enum { WORD_NEIGHBOR, WORD_SESSION, WORD_STATE, WORD_MODE };

@@ -17,7 +17,8 @@ enum text_style ctl_state_style(const char *state)
 {
 	if (same(state, "up"))
 		return TEXT_GOOD;
-	if (same(state, "held") || same(state, "handshake") || same(state, "connecting"))
+	if (same(state, "held") || same(state, "handshake") || same(state, "connecting") ||
+	    same(state, "draining"))
 		return TEXT_WAIT;
 	return same(state, "clear") || same(state, "error") ? TEXT_BAD : TEXT_PLAIN;
 }
@@ -86,7 +87,7 @@ void ctl_info(const struct jv_cursor *neighbor, bool with_as, char *buf, size_t 
 {
 	const char *state = jv_read_string(neighbor, "state", "");
 
-	if (same(state, "up") || same(state, "clear"))
+	if (same(state, "up") || same(state, "clear") || same(state, "draining"))
 		info_of_session(neighbor, same(state, "clear"), with_as, buf, size);
 	else
 		info_of_failure(neighbor, buf, size);
@@ -200,12 +201,19 @@ static void print_draining(const struct jv_cursor *at)
 
 	for (size_t i = 0; i < jv_size(draining); i++) {
 		int64_t sessions = jv_get_int(jv_at(draining, i), "sessions", 0);
+		int64_t until = jv_get_int(jv_at(draining, i), "until", 0);
+		char when[TEXT_TIME_LEN];
 
 		text_print_as(TEXT_WAIT,
 			      "Worker %s of the botlsd before still has %" PRId64
-			      " session%s that could not move (TLS 1.2).\n",
+			      " session%s that could not move",
 			      jv_get_string(jv_at(draining, i), "worker", "?"), sessions,
 			      sessions == 1 ? "" : "s");
+		if (until)
+			text_print_as(TEXT_WAIT, "%s %s at the latest",
+				      sessions == 1 ? ";\nit ends" : ";\nthey end",
+				      text_time_long(until, when));
+		text_print(".\n");
 	}
 }
 

@@ -5,11 +5,26 @@
 
 #include <inttypes.h>
 
+/* Of one that drains nobody counts them here. */
+static void print_records(const struct ctl *c, const struct jv_cursor *tls)
+{
+	const char *why = jv_read_string(tls, "records_why", NULL);
+
+	if (jv_read_int(tls, "records_in", -1) < 0)
+		return;
+	ctl_field(c, 4, "Records", "in %" PRId64 ", out %" PRId64,
+		  jv_read_int(tls, "records_in", 0), jv_read_int(tls, "records_out", 0));
+	ctl_field(c, 4, "Done by", "%s%s%s%s", jv_read_string(tls, "records", "?"), why ? " (" : "",
+		  why ? why : "", why ? ")" : "");
+	ctl_field(c, 4, "Key updates", "sent %" PRId64 ", received %" PRId64,
+		  jv_read_int(tls, "key_updates_sent", 0),
+		  jv_read_int(tls, "key_updates_received", 0));
+}
+
 static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 {
 	struct jv_cursor tls = jv_read_object(session, "tls");
 	const char *group = jv_read_string(&tls, "group", "");
-	const char *why = jv_read_string(&tls, "records_why", NULL);
 	char expiry[TEXT_TIME_LEN];
 
 	if (!tls.value)
@@ -17,13 +32,7 @@ static void print_tls(const struct ctl *c, const struct jv_cursor *session)
 	text_print("  TLS\n");
 	ctl_field(c, 4, "Version", "%s, %s%s%s", jv_read_string(&tls, "version", "?"),
 		  jv_read_string(&tls, "cipher", "?"), group[0] ? ", " : "", group);
-	ctl_field(c, 4, "Records", "in %" PRId64 ", out %" PRId64,
-		  jv_read_int(&tls, "records_in", 0), jv_read_int(&tls, "records_out", 0));
-	ctl_field(c, 4, "Done by", "%s%s%s%s", jv_read_string(&tls, "records", "?"),
-		  why ? " (" : "", why ? why : "", why ? ")" : "");
-	ctl_field(c, 4, "Key updates", "sent %" PRId64 ", received %" PRId64,
-		  jv_read_int(&tls, "key_updates_sent", 0),
-		  jv_read_int(&tls, "key_updates_received", 0));
+	print_records(c, &tls);
 	if (jv_read_bool(&tls, "past_key_limit", false))
 		ctl_field_as(c, TEXT_WAIT, 4, "Key limit",
 			     "passed, and TLS 1.2 cannot renew keys: reset the session");
@@ -170,21 +179,51 @@ static const char *direction_text(const struct jv_cursor *session)
 					      : "";
 }
 
+/* ", worker 0", or which one of the botlsd before. */
+static const char *worker_text(const struct jv_cursor *session, char *buf, size_t size)
+{
+	struct jv_cursor draining = jv_read_object(session, "draining");
+	int64_t worker = jv_read_int(session, "worker", -1);
+
+	buf[0] = '\0';
+	if (draining.value)
+		snprintf(buf, size, ", worker %s of the botlsd before",
+			 jv_read_string(&draining, "worker", "?"));
+	else if (worker >= 0)
+		snprintf(buf, size, ", worker %" PRId64, worker);
+	return buf;
+}
+
+/* Why it has not moved, and until when it may go on. */
+static void print_draining(const struct ctl *c, const struct jv_cursor *session)
+{
+	struct jv_cursor draining = jv_read_object(session, "draining");
+	int64_t until = jv_read_int(&draining, "until", 0);
+	char at[TEXT_TIME_LEN];
+
+	if (!draining.value)
+		return;
+	ctl_field(c, 2, "Stayed", "%s", jv_read_string(&draining, "why", "?"));
+	if (until)
+		ctl_field_as(c, TEXT_WAIT, 2, "Ends", "%s at the latest",
+			     text_time_long(until, at));
+}
+
 void ctl_print_session(const struct ctl *c, const struct jv_cursor *session, const char *neighbor)
 {
 	const char *transport = jv_read_string(session, "transport", "?");
 	const char *state = jv_read_string(session, "state", "?");
 	int64_t established = jv_read_int(session, "established_since", 0);
 	bool is_clear = strcmp(transport, "clear") == 0;
-	char since[TEXT_TIME_LEN], ago[TEXT_TIME_LEN];
+	char since[TEXT_TIME_LEN], ago[TEXT_TIME_LEN], worker[64];
 
-	text_print_as(TEXT_HEAD, "Session %" PRId64 "%s%s%s, worker %" PRId64 "\n",
-		      jv_read_int(session, "id", 0), neighbor ? " of " : "",
-		      neighbor ? neighbor : "", direction_text(session),
-		      jv_read_int(session, "worker", 0));
+	text_print_as(TEXT_HEAD, "Session %" PRId64 "%s%s%s%s\n", jv_read_int(session, "id", 0),
+		      neighbor ? " of " : "", neighbor ? neighbor : "", direction_text(session),
+		      worker_text(session, worker, sizeof(worker)));
 	ctl_field_as(c, ctl_state_style(state), 2, "State", "%s for %s, since %s", state,
 		     ctl_ago(c, jv_read_int(session, "since", 0), ago),
 		     text_time_long(jv_read_int(session, "since", 0), since));
+	print_draining(c, session);
 	ctl_field(c, 2, "BGP", "%s%s%s", jv_read_string(session, "bgp", "?"),
 		  established ? ", established since " : "",
 		  established ? text_time_long(established, since) : "");
@@ -221,8 +260,8 @@ static int add_session(const struct ctl *c, struct table *t, const struct jv_cur
 		state,
 		bgp,
 		ctl_ago(c, jv_read_int(session, "since", 0), since),
-		text_bytes(jv_read_int(&in, "bytes", 0), bytes[0]),
-		text_bytes(jv_read_int(&out, "bytes", 0), bytes[1]),
+		in.value ? text_bytes(jv_read_int(&in, "bytes", 0), bytes[0]) : "-",
+		out.value ? text_bytes(jv_read_int(&out, "bytes", 0), bytes[1]) : "-",
 		is_clear ? "CLEAR" : jv_read_string(&tls, "version", "-"),
 	};
 	int r;

@@ -8,7 +8,7 @@
  *	HELLO                 WELCOME    its configuration, the last session's number
  *	NEXT                  COUNTERS   of a neighbor; then, session by session,
  *	                      SESSION    frozen; fields and both descriptors
- *	                      STAYS      one that cannot move
+ *	                      STAYS      one that cannot move, and what a status tells of it
  *	                      END        no more of them
  *	READY (to SESSION)    GO         the old one has let go of it: it is ours
  *	                      STOP       too late, it goes on there
@@ -53,7 +53,7 @@ enum handover_type {
 	HANDOVER_GO,
 	HANDOVER_STOP,
 	HANDOVER_END,
-	HANDOVER_LEFT, /* not asked for: how many of those that stayed are left */
+	HANDOVER_LEFT, /* not asked for: how many of those that stayed are left, and which */
 };
 
 /* --- the old worker's end */
@@ -86,7 +86,8 @@ void give_tell_left(struct give *g, size_t n);
 struct take_counts {
 	uint64_t moved, stayed, ended; /* sessions; ended: our configuration is against them */
 	uint64_t left;		       /* of those that stayed */
-	uint64_t drain_ms;	       /* how long they may last */
+	uint64_t drain_ms;	       /* how long they may last, as it was said */
+	int64_t until;		       /* the same as a time, in seconds since the epoch */
 };
 
 struct take;
@@ -106,6 +107,11 @@ int take_new(struct loop *loop, int fd, const struct take_ops *ops, void *host, 
 void take_free(struct take *t); /* NULL is fine */
 /* The host's configuration is another one: it counts for what stayed, too. */
 void take_renew(struct take *t);
+/* Ends what stayed of a neighbor, and what is told of it before all has been. Returns of how many
+ * it knows. */
+size_t take_reset(struct take *t, const char *neighbor);
+/* Adds what stayed of a neighbor to its status. 0 or -ENOMEM. */
+int take_add_status(const struct take *t, struct jv *status);
 /* Control is gone, and its successor will ask for what is left: what is in our hands is finished,
  * and no more is asked for. True: nothing is, take_free() is due; else on_gone() follows. */
 bool take_stop(struct take *t);

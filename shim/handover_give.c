@@ -7,8 +7,13 @@
 #include "secret.h"
 #include "session.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
+
+/* In one message. */
+#define NUMBERS_MAX (HANDOVER_MESSAGE_MAX / 16)
 
 struct give {
 	struct loop *loop;
@@ -20,6 +25,7 @@ struct give {
 	bool has_begun, is_alone, is_ended;
 	bool is_greeted; /* a HELLO came before we knew that control is gone */
 	uint64_t drain_until;
+	int64_t began; /* seconds since the epoch */
 
 	/* how far the present round is */
 	unsigned round;
@@ -103,6 +109,7 @@ static void on_hello(struct give *g)
 	g->is_ended = false;
 	fields_put_number(&o, "version", HANDOVER_VERSION);
 	fields_put_number(&o, "worker", g->worker);
+	fields_put_number(&o, "process", getpid());
 	fields_put_number(&o, "last-session", g->ops->last_session(g->host));
 	if (config)
 		put_config(config, &o);
@@ -128,10 +135,13 @@ static bool tell_counters(struct give *g)
 
 static void tell_stays(struct give *g, const struct neighbor *n, const char *why)
 {
+	struct session *s = asked_session(g); /* NULL: that was its end */
 	struct fields_out o = {};
 
 	fields_put_text(&o, "neighbor", neighbor_name(n));
 	fields_put_text(&o, "why", why);
+	if (s)
+		session_describe(s, &o);
 	answer(g, HANDOVER_STAYS, &o);
 }
 
@@ -168,6 +178,7 @@ static void tell_end(struct give *g)
 
 	g->is_ended = true;
 	fields_put_number(&o, "drain-ms", g->drain_until > now ? g->drain_until - now : 0);
+	fields_put_number(&o, "draining-since", g->began);
 	answer(g, HANDOVER_END, &o);
 }
 
@@ -298,6 +309,7 @@ void give_begin(struct give *g, uint64_t drain_ms)
 {
 	g->has_begun = true;
 	g->drain_until = loop_now_ms() + drain_ms;
+	g->began = time(NULL);
 	if (g->is_greeted)
 		on_hello(g);
 }
@@ -323,6 +335,22 @@ bool give_has_told_all(const struct give *g)
 	return g->is_ended;
 }
 
+/* Which they are: in network order, since both ends may be of different builds. */
+static void put_numbers(struct give *g, size_t max, struct fields_out *o)
+{
+	_cleanup_free_ uint64_t *ids = calloc(max + 1, sizeof(*ids));
+	struct neighbor *n;
+	size_t count = 0;
+
+	if (!ids)
+		return;
+	for (size_t i = 0; (n = g->ops->neighbor(g->host, i)); i++)
+		count += neighbor_session_ids(n, ids + count, max - count);
+	for (size_t i = 0; i < count; i++)
+		ids[i] = htobe64(ids[i]);
+	fields_put(o, "sessions", ids, count * sizeof(*ids));
+}
+
 void give_tell_left(struct give *g, size_t n)
 {
 	struct fields_out o = {};
@@ -330,5 +358,7 @@ void give_tell_left(struct give *g, size_t n)
 	if (!g->is_ended)
 		return;
 	fields_put_number(&o, "left", n);
+	if (n <= NUMBERS_MAX)
+		put_numbers(g, n, &o);
 	answer(g, HANDOVER_LEFT, &o);
 }

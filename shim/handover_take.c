@@ -3,6 +3,7 @@
 
 #include "conf.h"
 #include "handover_channel.h"
+#include "handover_stay.h"
 #include "log.h"
 #include "loop.h"
 #include "plan.h"
@@ -26,12 +27,22 @@ struct take {
 	uint64_t number_floor, number_max;
 
 	struct session *session; /* made, and waits for GO */
-	uint64_t offer;		 /* its number there */
+	uint64_t offer;		 /* its number there, */
+	uint64_t id;		 /* and the one that it has as a session */
 	char neighbor[ADDR_STRLEN];
 	struct neighbor *made_for;
 	struct take_counts counts;
 	struct log_limit log_limit;
+
+	/* What stays: of the last round that was whole, and of the present one. */
+	struct stays stays, told;
+	struct stays_place place;
+	/* Neighbors whose sessions are to end, until a round has been whole. */
+	char (*unwanted)[ADDR_STRLEN];
+	size_t n_unwanted;
 };
+
+#define RESET_WHY "reset by the operator"
 
 /* A line that the other worker, who may have been taken over, can cause at will. */
 static bool may_log(struct take *t)
@@ -100,6 +111,7 @@ static void begin_again(struct take *t)
 	t->is_again = true;
 	t->is_stale = t->is_welcome = t->is_done = false;
 	t->counts.stayed = 0;
+	stays_done(&t->told);
 	if (say_hello(t) < 0 && may_log(t))
 		log_error("the worker before cannot be asked for its sessions: out of memory");
 }
@@ -132,6 +144,56 @@ static const char *objection(const struct take *t, const char *name, struct neig
 	return NULL;
 }
 
+static bool is_reset(const struct take *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_unwanted; i++)
+		if (strcmp(t->unwanted[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* The same of one that is still the old worker's. */
+static const char *why_end(const struct take *t, const char *name, struct neighbor **ret)
+{
+	const char *why = objection(t, name, ret);
+
+	return why || !is_reset(t, name) ? why : RESET_WHY;
+}
+
+static int add_reset(struct take *t, const char *name)
+{
+	void *all;
+
+	if (is_reset(t, name))
+		return 0;
+	all = reallocarray(t->unwanted, t->n_unwanted + 1, sizeof(*t->unwanted));
+	if (!all)
+		return -ENOMEM;
+	t->unwanted = all;
+	snprintf(t->unwanted[t->n_unwanted++], sizeof(*t->unwanted), "%s", name);
+	return 0;
+}
+
+/* Nothing new is needed for it, so that it reaches an old worker of any version: what is told of in
+ * a round can be ended. */
+size_t take_reset(struct take *t, const char *neighbor)
+{
+	size_t n = stays_count(t->is_done || t->is_again ? &t->stays : &t->told, neighbor);
+
+	if ((t->is_done && !n) || add_reset(t, neighbor) < 0)
+		return 0;
+	if (t->is_done)
+		begin_again(t);
+	else
+		t->is_stale = t->is_welcome;
+	return n;
+}
+
+int take_add_status(const struct take *t, struct jv *status)
+{
+	return stays_add_status(&t->stays, &t->place, status);
+}
+
 /* --- what the old worker says */
 
 /* An option that we do not know, or no longer take, only means that we cannot compare. */
@@ -151,6 +213,8 @@ static void on_welcome(struct take *t, struct fields_in *f)
 	if (t->is_welcome)
 		return; /* an answer to somebody who asked before us, and died */
 	t->is_welcome = true;
+	t->place.worker = fields_number_or(f, "worker", UINT16_MAX, 0);
+	t->place.process = fields_number_or(f, "process", INT32_MAX, 0);
 	if (t->is_again) {
 		ask(t, HANDOVER_NEXT, NULL);
 		return;
@@ -177,23 +241,24 @@ static void on_counters(struct take *t, struct fields_in *f)
 }
 
 /* It goes on with the old worker, which was given its time by a configuration like ours. */
-static void note_stay(struct take *t, const char *name)
+static void note_stay(struct take *t, const char *name, struct stay *s)
 {
 	struct neighbor *n = t->ops->neighbor(t->host, name);
 
+	stays_add(&t->told, s);
 	t->counts.stayed++;
 	if (n)
 		neighbor_is_elsewhere(n, t->ops->config(t->host)->drain_time * 1000ULL);
 }
 
-static void refuse(struct take *t, bool has_to_end, const char *why)
+static void refuse(struct take *t, const struct fields_in *f, bool has_to_end, const char *why)
 {
 	struct fields_out o = {};
 
 	if (has_to_end)
 		t->counts.ended++;
 	else
-		note_stay(t, t->neighbor);
+		note_stay(t, t->neighbor, stay_read(f, t->id, t->neighbor, why));
 	fields_put_number(&o, "end", has_to_end);
 	fields_put_text(&o, "why", why);
 	ask(t, HANDOVER_REFUSE, &o);
@@ -208,12 +273,12 @@ static void on_stays(struct take *t, struct fields_in *f)
 
 	fields_text(f, "neighbor", name, sizeof(name));
 	fields_text(f, "why", why, sizeof(why));
-	against = objection(t, name, &n);
+	against = why_end(t, name, &n);
 	if (against) {
-		refuse(t, true, against);
+		refuse(t, f, true, against);
 		return;
 	}
-	note_stay(t, name);
+	note_stay(t, name, stay_read(f, fields_number_or(f, "id", UINT64_MAX, 0), name, why));
 	if (!t->is_again && may_log(t))
 		log_info("neighbor %s: a session stays with the worker before: %s", name, why);
 	ask(t, HANDOVER_NEXT, NULL);
@@ -227,24 +292,24 @@ static uint64_t number_of(struct take *t, uint64_t id)
 static void on_session(struct take *t, struct channel_message *m)
 {
 	const char *against, *field;
-	uint64_t id, offer;
 	struct neighbor *n;
+	uint64_t offer;
 	char why[96];
 	int r;
 
 	fields_text(&m->f, "neighbor", t->neighbor, sizeof(t->neighbor));
-	id = fields_number(&m->f, "id", UINT64_MAX);
+	t->id = fields_number(&m->f, "id", UINT64_MAX);
 	offer = fields_number(&m->f, "offer", UINT64_MAX);
 	if (t->session || m->n_fds != 2 || fields_error(&m->f, NULL) < 0) {
-		refuse(t, false, "the description is not whole");
+		refuse(t, &m->f, false, "the description is not whole");
 		return;
 	}
-	against = objection(t, t->neighbor, &n);
+	against = why_end(t, t->neighbor, &n);
 	if (against) {
-		refuse(t, true, against);
+		refuse(t, &m->f, true, against);
 		return;
 	}
-	r = neighbor_import(n, number_of(t, id), &m->f, TAKE_FD(m->fds[0]), TAKE_FD(m->fds[1]),
+	r = neighbor_import(n, number_of(t, t->id), &m->f, TAKE_FD(m->fds[0]), TAKE_FD(m->fds[1]),
 			    &t->session);
 	if (r == 0) {
 		t->offer = offer;
@@ -259,7 +324,7 @@ static void on_session(struct take *t, struct channel_message *m)
 	if (may_log(t))
 		log_warning("neighbor %s: a session of the worker before cannot be taken over (%s)",
 			    t->neighbor, why);
-	refuse(t, r == -EPERM, why);
+	refuse(t, &m->f, r == -EPERM, why);
 }
 
 /* Of what is in our hands? */
@@ -273,11 +338,16 @@ static bool is_meant(const struct take *t, struct fields_in *f)
  * and made another one of that name. */
 static void on_go(struct take *t)
 {
+	uint64_t id = session_id(t->session);
 	struct neighbor *n;
+	struct session *s;
 
 	if (!objection(t, t->neighbor, &n) && n == t->made_for) {
 		neighbor_take(n, TAKE(t->session));
 		t->counts.moved++;
+		s = is_reset(t, t->neighbor) ? neighbor_session(n, id) : NULL;
+		if (s)
+			session_close(s, RESET_WHY);
 	} else {
 		neighbor_discard(TAKE(t->session), true);
 		t->counts.ended++;
@@ -285,21 +355,44 @@ static void on_go(struct take *t)
 	ask_next(t);
 }
 
+/* The old worker said it in SESSION, which has gone: but there is what was made of it. */
+static struct stay *stay_of_ours(struct take *t)
+{
+	struct fields_out o = {};
+	struct fields_in f = {};
+	struct stay *s = NULL;
+
+	session_describe(t->session, &o);
+	if (fields_out_error(&o) == 0 && fields_read(&f, o.data, o.len) == 0)
+		s = stay_read(&f, t->id, t->neighbor, "it was not taken over in time");
+	fields_out_done(&o);
+	return s;
+}
+
 static void on_stop(struct take *t)
 {
+	struct stay *s = stay_of_ours(t);
+
 	neighbor_discard(TAKE(t->session), false);
-	note_stay(t, t->neighbor);
+	note_stay(t, t->neighbor, s);
 	ask_next(t);
 }
 
 static void on_end(struct take *t, struct fields_in *f)
 {
+	stays_done(&t->stays);
+	t->stays = t->told;
+	t->told = (struct stays){};
 	/* With nothing left the old worker is about to end. */
 	if (t->is_stale && t->counts.stayed) {
 		begin_again(t);
 		return;
 	}
+	t->n_unwanted = 0;
 	t->counts.drain_ms = fields_number(f, "drain-ms", UINT64_MAX);
+	t->counts.until = time(NULL) + t->counts.drain_ms / 1000;
+	t->place.since = fields_number_or(f, "draining-since", INT64_MAX, 0);
+	t->place.until = t->counts.until;
 	t->counts.left = t->counts.stayed;
 	t->is_done = true;
 	t->ops->on_counts(t->host, &t->counts);
@@ -307,7 +400,13 @@ static void on_end(struct take *t, struct fields_in *f)
 
 static void on_left(struct take *t, struct fields_in *f)
 {
-	t->counts.left = fields_number(f, "left", UINT64_MAX);
+	size_t len;
+	const uint8_t *numbers = fields_bytes(f, "sessions", HANDOVER_MESSAGE_MAX, &len);
+
+	t->counts.left = fields_number_or(f, "left", UINT64_MAX, 0);
+	/* An older version says only how many. */
+	if (numbers || !t->counts.left)
+		stays_keep(&t->stays, numbers, len);
 	if (t->is_done)
 		t->ops->on_counts(t->host, &t->counts);
 }
@@ -407,6 +506,9 @@ void take_free(struct take *t)
 		neighbor_discard(t->session, false);
 	channel_free(t->channel);
 	config_free(t->config);
+	stays_done(&t->stays);
+	stays_done(&t->told);
+	free(t->unwanted);
 	free(t->resets);
 	free(t);
 }

@@ -94,6 +94,7 @@ struct message_socket {
 struct message_taken {
 	uint64_t moved, stayed, ended; /* as struct take_counts */
 	uint64_t left, drain_ms;
+	int64_t until;
 };
 
 struct message_ao_connection {

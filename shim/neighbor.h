@@ -67,6 +67,8 @@ void neighbor_forget_counters(struct neighbor *n);
 /* Adds them to what is there. What is not rightly said is left out. */
 void neighbor_import_counters(struct neighbor *n, struct fields_in *f);
 struct session *neighbor_session(const struct neighbor *n, uint64_t id); /* or NULL */
+/* The numbers of its sessions, `max` of them at most; returns how many. */
+size_t neighbor_session_ids(const struct neighbor *n, uint64_t *ret, size_t max);
 /* One that was not told of in this round, which is not 0; or NULL. */
 struct session *neighbor_next_session(struct neighbor *n, unsigned round);
 /* A frozen session has gone: see session_leave(). */

@@ -160,6 +160,15 @@ struct session *neighbor_session(const struct neighbor *n, uint64_t id)
 	return NULL;
 }
 
+size_t neighbor_session_ids(const struct neighbor *n, uint64_t *ret, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct link *l = n->links; l && count < max; l = l->next)
+		ret[count++] = session_id(l->session);
+	return count;
+}
+
 struct session *neighbor_next_session(struct neighbor *n, unsigned round)
 {
 	for (struct link *l = n->links; l; l = l->next) {

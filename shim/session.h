@@ -143,6 +143,10 @@ int session_freeze(struct session *s);
 int session_thaw(struct session *s); /* 0 or -ENOMEM: it can only be freed */
 /* Of a frozen one: everything but its descriptors, keys included. 0 or -errno. */
 int session_export(const struct session *s, struct fields_out *o);
+/* What a status tells of one that stays, by the same names; nothing that is secret, and no
+ * counters.
+ */
+void session_describe(struct session *s, struct fields_out *o);
 void session_get_fds(const struct session *s, int *ret_inner, int *ret_outer); /* borrowed */
 /* Frees a frozen session; its connections stay for whoever has them too. on_ended is not called. */
 void session_leave(struct session *s);

@@ -118,6 +118,37 @@ static void put_counters(const struct tls_counters *c, struct fields_out *o)
 	fields_put_number(o, "before.key-updates-received", c->key_updates_received);
 }
 
+static void put_facts(const struct session *s, struct fields_out *o)
+{
+	fields_put_number(o, "id", s->id);
+	fields_put_number(o, "is-inbound", s->direction == SESSION_IN);
+	fields_put_number(o, "is-clear", s->is_clear);
+	put_address(o, "own", &s->own);
+	put_address(o, "peer", &s->peer);
+	fields_put_number(o, "own-port", s->own_port);
+	fields_put_number(o, "peer-port", s->peer_port);
+	fields_put_number(o, "since", s->since);
+	fields_put_number(o, "established-since", s->established_since);
+	fields_put_text(o, "bgp", session_bgp_name(s->bgp));
+}
+
+void session_describe(struct session *s, struct fields_out *o)
+{
+	struct session_info info;
+
+	put_facts(s, o);
+	session_get_info(s, &info);
+	if (!info.has_tls)
+		return;
+	fields_put_text(o, "tls.version", info.tls.version);
+	fields_put_text(o, "tls.cipher", info.tls.cipher);
+	fields_put_text(o, "tls.group", info.tls.group);
+	fields_put_text(o, "tls.peer-subject", info.tls.peer_subject);
+	fields_put_text(o, "tls.peer-issuer", info.tls.peer_issuer);
+	fields_put_text(o, "tls.peer-san", info.tls.peer_san);
+	fields_put_number(o, "tls.peer-not-after", info.tls.peer_not_after);
+}
+
 int session_export(const struct session *s, struct fields_out *o)
 {
 	struct transport *outer = relay_transport(s->relay, RELAY_OUTER);
@@ -129,16 +160,7 @@ int session_export(const struct session *s, struct fields_out *o)
 	fields_put_text(o, "of-a-later-version", "what nobody knows yet");
 #endif
 	fields_put_text(o, "neighbor", s->config->name);
-	fields_put_number(o, "id", s->id);
-	fields_put_number(o, "is-inbound", s->direction == SESSION_IN);
-	fields_put_number(o, "is-clear", s->is_clear);
-	put_address(o, "own", &s->own);
-	put_address(o, "peer", &s->peer);
-	fields_put_number(o, "own-port", s->own_port);
-	fields_put_number(o, "peer-port", s->peer_port);
-	fields_put_number(o, "since", s->since);
-	fields_put_number(o, "established-since", s->established_since);
-	fields_put_text(o, "bgp", session_bgp_name(s->bgp));
+	put_facts(s, o);
 	put_counters(&s->tls_left, o);
 	put_streams(s, o);
 	put_relay(s->relay, o);

@@ -169,11 +169,21 @@ static struct jv *own_status(struct worker *w)
 	return r ? (jv_free(o), NULL) : o;
 }
 
+/* With what predecessors still have. */
+static struct jv *status_of(struct worker *w, struct neighbor *n)
+{
+	struct jv *status = neighbor_status(n, w->number);
+
+	if (status && heirs_add_status(&w->heirs, status) < 0)
+		jv_free(TAKE(status)); /* as where there is no memory for it at all */
+	return status;
+}
+
 static void on_query(struct worker *w, uint32_t id, const char *name)
 {
 	for (size_t i = 0; w->config && i < w->config->n_neighbors; i++)
 		if (!*name || strcmp(neighbor_name(w->neighbors[i]), name) == 0)
-			worker_send_status(w->ipc, id, neighbor_status(w->neighbors[i], w->number));
+			worker_send_status(w->ipc, id, status_of(w, w->neighbors[i]));
 	worker_send_json(w->ipc, MSG_STATUS_END, id, own_status(w));
 }
 
@@ -233,6 +243,7 @@ static void on_message(void *arg, struct ipc_message *m)
 	case MSG_RESET:
 		n = worker_neighbor_named(w, m->payload);
 		count = n ? neighbor_reset(n, "reset by the operator") : 0;
+		count += n ? heirs_reset(&w->heirs, neighbor_name(n)) : 0;
 		ipc_send(w->ipc, MSG_RESET_DONE, m->id, &count, sizeof(count), -1);
 		break;
 	case MSG_QUERY: on_query(w, m->id, m->payload); break;

@@ -143,7 +143,8 @@ static void on_taken(void *host, uint32_t id, const struct take_counts *c)
 					.stayed = c->stayed,
 					.ended = c->ended,
 					.left = c->left,
-					.drain_ms = c->drain_ms};
+					.drain_ms = c->drain_ms,
+					.until = c->until};
 
 	ipc_send(w->ipc, MSG_TAKEN, id, &m, sizeof(m), -1);
 }

@@ -177,6 +177,24 @@ void heirs_renew(struct heirs *h)
 		take_renew(t->take);
 }
 
+size_t heirs_reset(struct heirs *h, const char *neighbor)
+{
+	size_t n = 0;
+
+	for (struct taking *t = h->takings; t; t = t->next)
+		n += take_reset(t->take, neighbor);
+	return n;
+}
+
+int heirs_add_status(const struct heirs *h, struct jv *status)
+{
+	int r = 0;
+
+	for (const struct taking *t = h->takings; t && r == 0; t = t->next)
+		r = take_add_status(t->take, status);
+	return r;
+}
+
 /* --- life */
 
 void heirs_init(struct heirs *h, struct loop *loop, unsigned worker, const struct heirs_ops *ops,

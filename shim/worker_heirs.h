@@ -47,5 +47,8 @@ void heirs_begin(struct heirs *h, uint64_t drain_ms);
 /* A successor has been told of everything. */
 bool heirs_have_all(const struct heirs *h);
 void heirs_tell_left(struct heirs *h, size_t n);
+/* Of sessions that predecessors keep: as take_reset() and take_add_status(). */
+size_t heirs_reset(struct heirs *h, const char *neighbor);
+int heirs_add_status(const struct heirs *h, struct jv *status);
 
 #endif

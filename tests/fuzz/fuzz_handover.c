@@ -148,6 +148,20 @@ static void edit(struct fields_out *from, unsigned which, unsigned how, const ui
 	*from = to;
 }
 
+static void put_facts(struct fields_out *o, uint64_t id)
+{
+	fields_put_number(o, "id", id);
+	fields_put_number(o, "is-inbound", 0);
+	fields_put_number(o, "is-clear", 0);
+	fields_put_text(o, "own", "127.0.0.1");
+	fields_put_text(o, "peer", "127.0.0.1");
+	fields_put_number(o, "own-port", 4000);
+	fields_put_number(o, "peer-port", 8179);
+	fields_put_number(o, "since", 1700000000);
+	fields_put_number(o, "established-since", 1700000001);
+	fields_put_text(o, "bgp", "established");
+}
+
 static void proper_body(enum handover_type type, struct fields_out *o)
 {
 	switch (type) {
@@ -155,6 +169,8 @@ static void proper_body(enum handover_type type, struct fields_out *o)
 		fields_put_number(o, "version", 1);
 		fields_put_number(o, "last-session", 5);
 		fields_put_text(o, "config", config_text);
+		fields_put_number(o, "worker", 0);
+		fields_put_number(o, "process", 77);
 		break;
 	case HANDOVER_COUNTERS:
 		fields_put_text(o, "neighbor", "127.0.0.1");
@@ -175,9 +191,18 @@ static void proper_body(enum handover_type type, struct fields_out *o)
 	case HANDOVER_STAYS:
 		fields_put_text(o, "neighbor", "127.0.0.2");
 		fields_put_text(o, "why", "TLS 1.2");
+		put_facts(o, 4);
+		fields_put_text(o, "tls.version", "TLSv1.2");
+		fields_put_text(o, "tls.peer-subject", "CN=r2");
 		break;
-	case HANDOVER_END: fields_put_number(o, "drain-ms", 1000); break;
-	case HANDOVER_LEFT: fields_put_number(o, "left", 1); break;
+	case HANDOVER_END:
+		fields_put_number(o, "drain-ms", 1000);
+		fields_put_number(o, "draining-since", 1700000000);
+		break;
+	case HANDOVER_LEFT:
+		fields_put_number(o, "left", 1);
+		fields_put(o, "sessions", "\0\0\0\0\0\0\0\4", 8);
+		break;
 	case HANDOVER_GO:
 	case HANDOVER_STOP: fields_put_number(o, "offer", 1); break;
 	case HANDOVER_HELLO:
@@ -241,6 +266,23 @@ static void tell_again(struct neighbor *n, struct session *s)
 	CHECK(session_thaw(s) == 0);
 }
 
+/* What is listed is whole; and it can be reset. */
+static void list(struct neighbor *n)
+{
+	_cleanup_jv_ struct jv *status = neighbor_status(n, 0);
+	const struct jv *sessions;
+
+	CHECK(take_add_status(play.take, status) == 0);
+	sessions = jv_get(status, "sessions");
+	for (size_t i = 0; i < jv_size(sessions); i++) {
+		const struct jv *s = jv_at(sessions, i);
+
+		CHECK(jv_get_int(s, "id", 0) > 0 && jv_get_string(s, "direction", NULL));
+		CHECK(!jv_get(s, "draining") || jv_get_string(s, "transport", NULL));
+	}
+	take_reset(play.take, neighbor_name(n));
+}
+
 static void look(void)
 {
 	struct pollfd p[2] = {{.fd = play.inner[1]}, {.fd = play.outer[1]}};
@@ -252,6 +294,7 @@ static void look(void)
 		is_taken |= s != NULL;
 		if (s)
 			tell_again(play.neighbors[i], s);
+		list(play.neighbors[i]);
 	}
 	/* Nobody has touched the connections. */
 	poll(p, 2, 0);
@@ -300,16 +343,7 @@ static void describe(struct fields_out *o)
 	fields_put_number(o, "version", 1);
 	fields_put_number(o, "reader", 1);
 	fields_put_text(o, "neighbor", "127.0.0.1");
-	fields_put_number(o, "id", 3);
-	fields_put_number(o, "is-inbound", 0);
-	fields_put_number(o, "is-clear", 0);
-	fields_put_text(o, "own", "127.0.0.1");
-	fields_put_text(o, "peer", "127.0.0.1");
-	fields_put_number(o, "own-port", 4000);
-	fields_put_number(o, "peer-port", 8179);
-	fields_put_number(o, "since", 1700000000);
-	fields_put_number(o, "established-since", 1700000001);
-	fields_put_text(o, "bgp", "established");
+	put_facts(o, 3);
 	for (const char *const *name =
 		     (const char *const[]){"before.records-in", "before.records-out",
 					   "before.key-updates-sent", "before.key-updates-received",

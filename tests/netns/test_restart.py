@@ -12,7 +12,7 @@ import pytest
 
 from harness import capture, faults
 from harness.bird import Bird
-from harness.botlsd import BUILD
+from harness.botlsd import BOTLSCTL, BUILD
 from harness.frr import Frr
 from harness.scene import EVERY
 from harness.stream import Listener, Stream, wait_flow
@@ -41,6 +41,11 @@ def listener(request):
 def seen(shim, addresses):
     """What botlsctl shows of each session and must not change."""
     return {a: [(s["id"], s["direction"], s["since"], s.get("established_since")) for s in shim.sessions(a)] for a in addresses}
+
+
+def drained(shim, address):
+    """Sessions that an old worker has kept."""
+    return [s for s in shim.neighbor(address)["sessions"] if s["state"] == "draining"]
 
 
 @pytest.mark.parametrize("how, one, two", [(signal.SIGUSR1, Bird, Frr), (signal.SIGKILL, Frr, Bird)], ids=["restart", "killed"])
@@ -143,14 +148,24 @@ def test_tls12_stays(lab, pki, stage, listener):
     streams = [Stream(scene, scene.side_a, ends, rate=RATE) for _ in range(2)]
     wait_flow(streams)
     assert {s["tls"]["version"] for s in scene.shim_a.sessions(scene.address_b)} == {"TLSv1.2"}
+    numbers = scene.shim_a.session_ids(scene.address_b)
     worker = scene.shim_a.worker_pids()[0]
     told = a.restart()
     assert "0 sessions were taken over" in told and "2 stay with its workers" in told
-    assert scene.shim_a.show()["draining"] == [{"worker": f"0-{worker}", "sessions": 2}]
+    [draining] = scene.shim_a.show()["draining"]
+    assert (draining["worker"], draining["sessions"]) == (f"0-{worker}", 2)
     assert scene.shim_a.sessions(scene.address_b) == []
+    listed = drained(scene.shim_a, scene.address_b)
+    assert {s["id"] for s in listed} == numbers
+    for session in listed:
+        assert session["tls"]["version"] == "TLSv1.2" and session["peer"] == scene.address_b
+        assert session["draining"] == {"worker": f"0-{worker}", "why": "TLS 1.2 cannot move", "until": draining["until"]}
+        assert session["since"] <= time.time() < session["draining"]["until"] <= session["since"] + 16
+    assert scene.shim_a.state(scene.address_b) == "draining"
     wait_flow(streams)
     streams.pop().finish()
     wait_until(lambda: [d["sessions"] for d in scene.shim_a.show()["draining"]] == [1], 5, "one is left")
+    assert len(drained(scene.shim_a, scene.address_b)) == 1
     # New ones are the new worker's.
     other = Stream(scene, scene.side_a, ends, rate=RATE)
     other.wait_flows()
@@ -158,9 +173,39 @@ def test_tls12_stays(lab, pki, stage, listener):
     with pytest.raises(AssertionError):
         streams.pop().finish()
     assert scene.shim_a.show()["draining"] == []
+    assert drained(scene.shim_a, scene.address_b) == []
     assert "the time for a restart is over: ending 1 sessions" in scene.shim_a.log()
     other.wait_flows()
     other.finish()
+    a.assert_nothing_left()
+    scene.assert_private()
+
+
+def test_reset_ends_what_stays(stage):
+    """botlsctl reset reaches what an old worker keeps; what follows is the new worker's."""
+    scene, a, b = stage("v4", "v6", options={"min-version": "1.2"}, start=False)
+    b.shim.process.more_env = {"LD_PRELOAD": str(faults.LIBRARY), "BOTLS_TLS12": "1"}
+    scene.start_shims()
+    scene.daemons(Bird, Bird).wait_up()
+    v4, v6 = scene.side_b.addresses
+    since = scene.daemon_a.session(v6).since
+    worker = scene.shim_a.worker_pids()[0]
+    assert "2 stay with its workers" in a.restart()
+    assert [scene.shim_a.neighbor(address)["bgp"] for address in (v4, v6)] == ["established"] * 2
+    said = scene.shim_a.router.ns.run(BOTLSCTL, "-s", scene.shim_a.socket, "doctor", check=False).stdout
+    assert "2 up with a worker of the botlsd before" in said
+    assert scene.shim_a.ctl("reset", v4)["sessions"] == 1
+    scene.shim_a.wait_up(v4)
+    assert drained(scene.shim_a, v4) == []
+    assert [d["sessions"] for d in scene.shim_a.show()["draining"]] == [1]
+    assert "reset by the operator" in scene.shim_a.log()
+    # The other one has seen nothing of it.
+    assert scene.daemon_a.session(v6).since == since
+    assert len(drained(scene.shim_a, v6)) == 1
+    assert scene.shim_a.ctl("reset", v6)["sessions"] == 1
+    wait_until(lambda: not os.path.exists(f"/proc/{worker}/exe"), 10, "with the last of them the old worker ends")
+    scene.shim_a.wait_up(v6)
+    assert scene.shim_a.show()["draining"] == []
     a.assert_nothing_left()
     scene.assert_private()
 

@@ -187,8 +187,38 @@ def test_show_restarts(ctl):
 
 def test_show_draining(ctl):
     answer = show(UP)
-    answer["draining"] = [{"worker": "0-4711", "sessions": 2}]
-    assert "Worker 0-4711 of the botlsd before still has 2 sessions that could not move" in ctl("show", answer=answer).stdout
+    answer["draining"] = [{"worker": "0-4711", "sessions": 2, "until": THEN}, {"worker": "1-4712", "sessions": 1}]
+    out = ctl("show", answer=answer).stdout
+    assert "Worker 0-4711 of the botlsd before still has 2 sessions that could not move;\nthey end 2020-01-02 03:04:05 at the latest.\n" in out
+    assert "Worker 1-4712 of the botlsd before still has 1 session that could not move.\n" in out
+
+
+def test_draining_sessions(ctl):
+    tls = {"version": "TLSv1.2", "cipher": "ECDHE-ECDSA-AES256-GCM-SHA384", "group": "x25519", "subject": "CN=r2.example.net,O=Example",
+           "not_after": THEN}
+    moved = session(id=18)
+    stayed = session(state="draining", tls=tls, draining={"worker": "0-4711", "until": THEN, "why": "TLS 1.2 cannot move"})
+    for key in ("worker", "in", "out"):
+        del stayed[key]
+    answer = show(dict(UP, state="draining", sessions=[stayed]), dict(HELD, state="up", sessions=[moved]))
+    out = ctl("show", answer=answer).stdout
+    assert f"192.0.2.2    required  draining  established  {AGO}  AS64500 CN=r2.example.ne..." in out
+    assert out.endswith("2 neighbors: 1 up, 1 draining\n")
+    assert re.search(rf"192.0.2.2 +17  out  draining  established  {AGO}        -        -  TLSv1.2\n", ctl("show", "session", width=90).stdout)
+    assert "192.0.2.2 " in ctl("show", "state", "drain").stdout
+    assert ctl("show", "session", "17").stdout == f"""\
+Session 17 of 192.0.2.2, our daemon connected, worker 0-4711 of the botlsd before
+  State             draining for {AGO}, since 2020-01-02 03:04:05
+  Stayed            TLS 1.2 cannot move
+  Ends              2020-01-02 03:04:05 at the latest
+  BGP               established, established since 2020-01-02 03:04:07
+  Connection        192.0.2.1 port 40001 to 192.0.2.2 port 8179, tls
+  TLS
+    Version         TLSv1.2, ECDHE-ECDSA-AES256-GCM-SHA384, x25519
+  Certificate of the neighbor
+    Subject         CN=r2.example.net,O=Example
+    Expires         2020-01-02 (EXPIRED {AGO[:-1]} days ago)
+"""
 
 
 def test_wide_terminals_get_more(ctl):
@@ -525,7 +555,7 @@ def test_short_commands(ctl, server):
     (["frob"], "unknown command 'frob'"),
     ([""], "unknown command ''"),
     (["show", "neighbor"], "usage: botlsctl show [neighbor ADDRESS]"),
-    (["show", "state", "loud"], "a state is one of up, clear, handshake, connecting, held, idle, off, error, not-up"),
+    (["show", "state", "loud"], "a state is one of up, draining, clear, handshake, connecting, held, idle, off, error, not-up"),
     (["show", "mode"], "usage: botlsctl show"),
     (["show", "session", "99999999999999999999"], "there is no such number"),
     (["watch", "session"], "usage: botlsctl watch"),

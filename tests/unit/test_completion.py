@@ -12,7 +12,7 @@ import pytest
 from test_botlsctl import BOTLSCTL, CLEAR, HELD, ROOT, UP, Server, show
 
 COMMANDS = ["show", "watch", "doctor", "steering", "reload", "reset", "log", "help", "version"]
-STATES = ["up", "clear", "handshake", "connecting", "held", "idle", "off", "error", "not-up"]
+STATES = ["up", "draining", "clear", "handshake", "connecting", "held", "idle", "off", "error", "not-up"]
 NEIGHBORS = ["192.0.2.2", "2001:db8::5", "192.0.2.9"]
 
 

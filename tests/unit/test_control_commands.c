@@ -279,8 +279,8 @@ static void answers_are_merged(void **state)
 /* Each state says more than the one before: a worker's tells of the neighbor as a whole. */
 static void states_have_an_order(void **state)
 {
-	static const char *const order[] = {"nonsense",	  "off",       "error", "idle", "held",
-					    "connecting", "handshake", "clear", "up"};
+	static const char *const order[] = {"nonsense",	  "off",       "error",	   "idle",  "held",
+					    "connecting", "handshake", "draining", "clear", "up"};
 	struct rig *r = *state;
 
 	for (size_t k = 0; k + 1 < ARRAY_SIZE(order); k++) {

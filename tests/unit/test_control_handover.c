@@ -95,7 +95,7 @@ static void predecessors(void **state)
 	crig_settle(r);
 	assert_false(crig_logged(r, "were taken over"));
 	taken = (struct message_taken){
-		.moved = 1, .stayed = 3, .ended = 1, .left = 3, .drain_ms = 60000};
+		.moved = 1, .stayed = 3, .ended = 1, .left = 3, .drain_ms = 60000, .until = 1234};
 	crig_reply(w, MSG_TAKEN, 2, &taken, sizeof(taken));
 	crig_until(r,
 		   crig_logged(r, "3 sessions were taken over from the botlsd before; 3 stay with "
@@ -105,6 +105,7 @@ static void predecessors(void **state)
 	assert_int_equal(jv_size(jv_get(answer, "draining")), 1);
 	assert_string_equal(jv_get_string(jv_at(jv_get(answer, "draining"), 0), "worker", ""),
 			    "1-78");
+	assert_int_equal(jv_get_int(jv_at(jv_get(answer, "draining"), 0), "until", 0), 1234);
 	jv_free(answer);
 	/* The worker dies: the next one asks again, of those that still live. */
 	close(a);

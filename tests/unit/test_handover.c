@@ -373,6 +373,42 @@ static void another_number(void **state)
 	check_talk();
 }
 
+/* What the new worker says of its neighbor, with what the old one has kept. */
+static struct jv *status_with_stays(void)
+{
+	struct jv *status = neighbor_status(new.neighbors[0], 0);
+
+	assert_int_equal(take_add_status(new.take, status), 0);
+	return status;
+}
+
+static void check_listed(size_t n)
+{
+	_cleanup_jv_ struct jv *status = status_with_stays();
+	const struct jv *sessions = jv_get(status, "sessions"), *s = jv_at(sessions, 0);
+	const struct jv *draining = jv_get(s, "draining");
+	char worker[32];
+
+	assert_int_equal(jv_size(sessions), n);
+	assert_string_equal(jv_get_string(status, "state", ""), n ? "draining" : "idle");
+	if (!n)
+		return;
+	snprintf(worker, sizeof(worker), "3-%d", getpid());
+	assert_string_equal(jv_get_string(draining, "worker", ""), worker);
+	assert_string_equal(jv_get_string(draining, "why", ""), "TLS 1.2 cannot move");
+	assert_in_range(jv_get_int(draining, "until", 0) - time(NULL), 58, 60);
+	assert_in_range(time(NULL) - jv_get_int(s, "since", 0), 0, 2);
+	assert_int_equal(jv_get_int(status, "since", 1), jv_get_int(s, "since", 2));
+	assert_int_equal(jv_get_int(s, "id", 0), 1);
+	assert_string_equal(jv_get_string(s, "state", ""), "draining");
+	assert_string_equal(jv_get_string(s, "direction", ""), "out");
+	assert_string_equal(jv_get_string(s, "transport", ""), "tls");
+	assert_string_equal(jv_get_string(s, "peer", ""), NEIGHBOR);
+	assert_string_equal(jv_get_string(s, "bgp", ""), jv_get_string(status, "bgp", "-"));
+	assert_string_equal(jv_get_string(jv_get(s, "tls"), "version", ""), "TLSv1.2");
+	assert_non_null(jv_get(jv_get(s, "tls"), "subject"));
+}
+
 /* TLS 1.2, whose keys nobody can get at. */
 static void one_stays(void **state)
 {
@@ -383,11 +419,59 @@ static void one_stays(void **state)
 	assert_int_equal(new.counts.moved, 0);
 	assert_int_equal(new.counts.stayed, 1);
 	assert_in_range(new.counts.drain_ms, 1, 60000);
+	assert_in_range(new.counts.until - time(NULL), 58, 60);
 	check_talk();
+	check_listed(1);
 	assert_int_equal(neighbor_reset(old.neighbors[0], "its time is over"), 1);
 	give_tell_left(old.give, 0);
 	UNTIL(new.n_counts == 2);
 	assert_int_equal(new.counts.left, 0);
+	check_listed(0);
+}
+
+/* The old worker ends it as it ends any other, and a session that it never heard of stays. */
+static void one_that_stays_is_reset(void **state)
+{
+	char c;
+	size_t n;
+
+	(void)state;
+	begin_session(&old, 1, true);
+	world_open(&new, same);
+	hand_over();
+	assert_int_equal(take_reset(new.take, "127.0.0.2"), 0);
+	check_talk();
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 1);
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 1); /* while it is on its way */
+	UNTIL(tls_read(neighbor_tls, &c, 1, &n) == TLS_EOF);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
+	UNTIL(new.n_counts == 2);
+	assert_int_equal(new.counts.ended, 1);
+	assert_int_equal(new.counts.left, 0);
+	check_listed(0);
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 0);
+}
+
+/* Before all is told of: what comes of that neighbor is not taken over. */
+static void reset_in_the_middle(void **state)
+{
+	char c;
+	size_t n;
+	int fds[2];
+
+	(void)state;
+	begin_session(&old, 1, false);
+	world_open(&new, same);
+	pair(fds);
+	assert_int_equal(give_new(loop, fds[0], 3, &give_ops, &old, &old.give), 0);
+	assert_int_equal(take_new(loop, fds[1], &take_ops, &new, &new.take), 0);
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 0);
+	give_begin(old.give, 60000);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.ended, 1);
+	assert_int_equal(new.counts.moved, 0);
+	UNTIL(tls_read(neighbor_tls, &c, 1, &n) == TLS_EOF);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
 }
 
 /* Two restarts within the time that a session stays: what was counted goes on once. */
@@ -725,12 +809,22 @@ static void take_config_out(struct channel_message *m, struct fields_out *o)
 	copy_but(m, o, "config");
 }
 
+/* An older version says only that there is one. */
+static void take_facts_out(struct channel_message *m, struct fields_out *o)
+{
+	char neighbor[ADDR_STRLEN];
+
+	fields_text(&m->f, "neighbor", neighbor, sizeof(neighbor));
+	fields_put_text(o, "neighbor", neighbor);
+	fields_put_text(o, "why", "it is old");
+}
+
 /* Both workers, and the test between them. */
-static void begin_between(struct end *giver, struct end *taker)
+static void begin_between_with(struct end *giver, struct end *taker, bool tls12)
 {
 	int a[2], b[2];
 
-	begin_session(&old, 1, false);
+	begin_session(&old, 1, tls12);
 	if (!new.config)
 		world_open(&new, same);
 	pair(a);
@@ -742,6 +836,11 @@ static void begin_between(struct end *giver, struct end *taker)
 	assert_int_equal(give_new(loop, a[0], 0, &give_ops, &old, &old.give), 0);
 	assert_int_equal(take_new(loop, b[1], &take_ops, &new, &new.take), 0);
 	give_begin(old.give, 60000);
+}
+
+static void begin_between(struct end *giver, struct end *taker)
+{
+	begin_between_with(giver, taker, false);
 }
 
 static void through(void (*change)(struct channel_message *m, struct fields_out *o),
@@ -805,6 +904,26 @@ static void without_ao_where_it_must_be(void **state)
 	(void)state;
 	world_open(&new, "neighbor " NEIGHBOR " {\n\ttcp-ao = exporter\n" SETTINGS "/ca\n}\n");
 	through(take_config_out, &(struct take_counts){.ended = 1});
+}
+
+/* It is not listed, and a reset reaches it. */
+static void an_older_version_keeps_one(void **state)
+{
+	struct end giver = {.change = take_facts_out, .changes = HANDOVER_STAYS}, taker = {};
+	char c;
+
+	(void)state;
+	begin_between_with(&giver, &taker, true);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.left, 1);
+	check_listed(0);
+	check_talk();
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 1);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
+	UNTIL(new.n_counts == 2);
+	assert_int_equal(new.counts.left, 0);
+	channel_free(giver.channel);
+	channel_free(taker.channel);
 }
 
 static void an_unknown_configuration(void **state)
@@ -876,6 +995,49 @@ static void go_for_another(void **state)
 	say(&giver, HANDOVER_READY, 1);
 	UNTIL(neighbor_sessions(new.neighbors[0]));
 	check_talk();
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+/* What was told of is not taken over after all, and is listed with what the old worker calls it. */
+static void too_late(void **state)
+{
+	_cleanup_jv_ struct jv *status = NULL;
+	struct end giver = {}, taker = {};
+	const struct jv *s;
+
+	(void)state;
+	open_between(&giver, &taker);
+	taker.to = giver.channel;
+	daemon_says(KEEPALIVE, 19);
+	UNTIL(neighbor_hears(KEEPALIVE, 19)); /* the old worker has waited long enough */
+	say(&giver, HANDOVER_READY, 1);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.stayed, 1);
+	status = status_with_stays();
+	s = jv_at(jv_get(status, "sessions"), 0);
+	assert_int_equal(jv_get_int(s, "id", 0), 1);
+	assert_string_equal(jv_get_string(jv_get(s, "tls"), "version", ""), "TLSv1.3");
+	assert_string_equal(jv_get_string(jv_get(s, "draining"), "why", ""),
+			    "it was not taken over in time");
+	channel_free(giver.channel);
+	channel_free(taker.channel);
+}
+
+/* Reset while it is on its way from one to the other: it arrives, and ends in an orderly way. */
+static void reset_with_one_in_hand(void **state)
+{
+	struct end giver = {}, taker = {};
+	char c;
+
+	(void)state;
+	open_between(&giver, &taker);
+	assert_int_equal(take_reset(new.take, NEIGHBOR), 0);
+	taker.to = giver.channel;
+	say(&giver, HANDOVER_READY, 1);
+	UNTIL(recv(daemon_fd, &c, 1, MSG_DONTWAIT) == 0);
+	UNTIL(new.n_counts);
+	assert_int_equal(new.counts.moved, 1);
 	channel_free(giver.channel);
 	channel_free(taker.channel);
 }
@@ -1080,6 +1242,8 @@ int main(void)
 		TEST(it_goes_on),
 		TEST(another_number),
 		TEST(one_stays),
+		TEST(one_that_stays_is_reset),
+		TEST(reset_in_the_middle),
 		TEST(one_that_prefers_tls_stays),
 		TEST(counted_once),
 		TEST(configured_otherwise_later),
@@ -1097,6 +1261,9 @@ int main(void)
 		TEST(configured_otherwise_meanwhile),
 		TEST(renewed_when_all_has_moved),
 		TEST(go_for_another),
+		TEST(an_older_version_keeps_one),
+		TEST(too_late),
+		TEST(reset_with_one_in_hand),
 		TEST(the_new_one_loses_its_control),
 		TEST(another_neighbor_of_that_name),
 		TEST(not_the_neighbors_connection),

@@ -749,7 +749,8 @@ static void test_observe_botlsd(void **state)
 	static const char clear[] =
 		"{\"neighbors\":[{\"name\":\"192.0.2.2\",\"state\":\"clear\",\"bgp\":"
 		"\"established\",\"mode\":\"preferred\"},{\"name\":\"192.0.2.3\",\"state\":"
-		"\"held\",\"bgp\":\"established\",\"remote_as\":7},7,{}]}";
+		"\"held\",\"bgp\":\"established\",\"remote_as\":7},{\"name\":\"192.0.2.4\","
+		"\"state\":\"draining\",\"bgp\":\"established\",\"mode\":\"required\"},7,{}]}";
 	_cleanup_free_ char *output = seen_text("botlsd");
 	struct observation o = {};
 	struct errtext e = {};
@@ -763,6 +764,7 @@ static void test_observe_botlsd(void **state)
 	assert_int_equal(shim_observe(clear, strlen(clear), NULL, &o, &e), 0);
 	assert_observed(&o, "192.0.2.2", "established preferred/clear/0");
 	assert_observed(&o, "192.0.2.3", "/held/7");
+	assert_observed(&o, "192.0.2.4", "established required/draining/0");
 	observation_done(&o);
 	assert_int_equal(shim_observe("{}", 2, NULL, &o, &e), -EPROTO);
 	assert_int_equal(shim_observe("{", 1, NULL, &o, &e), -EPROTO);
