@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items):
         reason = "network namespaces need root"
         missing = items
     elif not botlsd.is_built():
-        reason = f"{botlsd.BOTLSD} is not built"
+        reason = f"{botlsd.BOTLSD} is not built (make)"
         missing = [item for item in items if not item.get_closest_marker("clear")]
     else:
         return

@@ -12,7 +12,7 @@ import pytest
 
 from harness import capture, faults
 from harness.bird import Bird
-from harness.botlsd import BOTLSCTL, BUILD
+from harness.botlsd import BOTLSCTL, built
 from harness.frr import Frr
 from harness.scene import EVERY
 from harness.stream import Listener, Stream, wait_flow
@@ -21,7 +21,6 @@ from harness.wait import hold_for, wait_until
 
 SEED = int(os.environ.get("BOTLS_SEED") or random.randrange(1 << 32))
 RATE = 200_000  # bytes per second and direction: twelve of them the capture can follow
-NEXT = BUILD / "tests/netns/botlsd-next"  # describes sessions as a later version would
 
 
 @pytest.fixture
@@ -132,7 +131,8 @@ def test_another_version(stage, listener):
     stream.wait_flows()
     was = seen(scene.shim_a, scene.side_b.addresses)
     plain = a.shim.process.plain
-    for argv in ([NEXT, *plain[1:]], plain):
+    # It describes sessions as a later version would.
+    for argv in ([built("tests/netns/botlsd-next"), *plain[1:]], plain):
         assert "1 sessions were taken over" in a.restart(argv=argv)
         stream.wait_flows()
     assert seen(scene.shim_a, scene.side_b.addresses) == was
@@ -142,7 +142,7 @@ def test_another_version(stage, listener):
 def test_tls12_stays(lab, pki, stage, listener):
     """It cannot move: the old worker keeps it until it ends, or the time is over."""
     scene, a, b = stage(options={"min-version": "1.2"}, globals_a={"drain-time": 15}, start=False)
-    b.shim.process.more_env = {"LD_PRELOAD": str(faults.LIBRARY), "BOTLS_TLS12": "1"}
+    b.shim.process.more_env = faults.tls12()
     scene.start_shims()
     ends = listener(scene.side_b)
     streams = [Stream(scene, scene.side_a, ends, rate=RATE) for _ in range(2)]
@@ -184,7 +184,7 @@ def test_tls12_stays(lab, pki, stage, listener):
 def test_reset_ends_what_stays(stage):
     """botlsctl reset reaches what an old worker keeps; what follows is the new worker's."""
     scene, a, b = stage("v4", "v6", options={"min-version": "1.2"}, start=False)
-    b.shim.process.more_env = {"LD_PRELOAD": str(faults.LIBRARY), "BOTLS_TLS12": "1"}
+    b.shim.process.more_env = faults.tls12()
     scene.start_shims()
     scene.daemons(Bird, Bird).wait_up()
     v4, v6 = scene.side_b.addresses
@@ -213,7 +213,7 @@ def test_reset_ends_what_stays(stage):
 def test_reload_ends_what_stays(stage):
     """What an old worker keeps is against a configuration that comes later."""
     scene, a, b = stage(options={"min-version": "1.2"}, start=False)
-    b.shim.process.more_env = {"LD_PRELOAD": str(faults.LIBRARY), "BOTLS_TLS12": "1"}
+    b.shim.process.more_env = faults.tls12()
     scene.start_shims()
     scene.daemons(Bird, Bird).wait_up()
     since = scene.daemon_a.session(scene.address_b).since

@@ -11,12 +11,13 @@ import re
 import pytest
 
 from harness.bird import Bird
-from harness.botlsd import BOTLSCTL, BOTLSD, BUILD, Botlsd
+from harness.botlsd import BOTLSCTL, BOTLSD, BUILD, Botlsd, how_to_build
 from harness.frr import Frr
 from harness.peering import Peering
 from harness.wait import hold_for, wait_until
 
-TOOL = BUILD / "tests/netns/target_tool"
+TOOL_NAME = "tests/netns/target_tool"
+TOOL = BUILD / TOOL_NAME
 OURS, R2, R3 = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 OURS6, R2_6 = "2001:db8:0:2::1", "2001:db8:0:2::2"
 OUR_NET, OUR_NET6 = "10.1.0.0/24", "2001:db8:a::/48"
@@ -169,7 +170,7 @@ class Exchange:
             wait_until(lambda: self.attributes(neighbor) is not None, 30, f"{neighbor} has our route")
 
 
-pytestmark = [pytest.mark.clear, pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL} is not built")]
+pytestmark = [pytest.mark.clear, pytest.mark.skipif(not TOOL.exists(), reason=how_to_build(TOOL_NAME))]
 
 
 def test_a_new_session_does_not_disturb_another_one(lab, kind):
@@ -573,7 +574,7 @@ class ShimTarget(Target):
         return answer
 
 
-@pytest.mark.skipif(not BOTLSD.exists(), reason="botlsd is not built")
+@pytest.mark.skipif(not BOTLSD.exists(), reason=how_to_build("botlsd"))
 def test_botlsd(lab, pki):
     a, b = lab.pair()
     shim_a = Botlsd(a, {}, pki.router(a))

@@ -11,7 +11,7 @@ import pytest
 from harness.ao import Packet, Verifier, announced_key, exported, exported_12, next_key
 from harness.bird import Bird
 from harness.botlsd import BOTLSCTL, TLS_PORT
-from harness.faults import LIBRARY, Faults
+from harness.faults import Faults, tls12
 from harness.frr import Frr
 from harness.scene import Scene
 from harness.wait import hold_for, wait_until
@@ -291,7 +291,7 @@ def test_renews(lab, pki):
 def test_tls12(lab, pki):
     """One end has no later TLS: the session is protected all the same, with a key that follows from TLS 1.2."""
     scene = with_keylog(lab, pki, start=False, options={**CAPABILITY, "min-version": "1.2"})
-    scene.shim_b.process.env = {"LD_PRELOAD": str(LIBRARY), "BOTLS_TLS12": "1"}
+    scene.shim_b.process.env = tls12()
     scene.start_shims()
     scene.daemons().wait_up()
     since = scene.since()

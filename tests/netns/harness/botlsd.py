@@ -18,6 +18,21 @@ BOTLSCTL = pathlib.Path(os.environ.get("BOTLSCTL") or BUILD / "botlsctl")
 BPFFS = pathlib.Path("/sys/fs/bpf/botls")
 TLS_PORT = 8179
 
+
+
+def how_to_build(name):
+    path = BUILD / name
+    folder = os.path.relpath(BUILD, REPOSITORY)
+    return f"{path} is not built: make {'' if folder == 'build' else f'BUILD={folder} '}{folder}/{name}"
+
+
+def built(name):
+    """The path of what tests alone need, below the build folder. Without it they fail: a library for LD_PRELOAD that is not there is
+    passed over, and nothing would be tested."""
+    assert (BUILD / name).exists(), how_to_build(name)
+    return (BUILD / name).resolve()
+
+
 CALM = {"log-level": "debug", "user": "nobody", "handshake-rate": 1000}
 
 

@@ -4,10 +4,19 @@
 import mmap
 import struct
 
-from .botlsd import BUILD
+from .botlsd import built
 
-LIBRARY = (BUILD / "tests/netns/faults.so").resolve()
 FIELDS = ("pid", "countdown", "count", "failed", "clock_offset", "repair_delay", "hold_acks")
+
+
+def preload():
+    """The environment of a botlsd that is to meet them."""
+    return {"LD_PRELOAD": str(built("tests/netns/faults.so"))}
+
+
+def tls12():
+    """The same of one whose TLS ends at 1.2."""
+    return {**preload(), "BOTLS_TLS12": "1"}
 
 
 class Faults:
@@ -15,7 +24,7 @@ class Faults:
 
     def __init__(self, path):
         path.write_bytes(bytes(4096))
-        self.env = {"LD_PRELOAD": str(LIBRARY), "BOTLS_FAULTS": str(path)}
+        self.env = {**preload(), "BOTLS_FAULTS": str(path)}
         self._file = open(path, "r+b")
         self._page = mmap.mmap(self._file.fileno(), 4096)
 
