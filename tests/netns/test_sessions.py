@@ -3,9 +3,11 @@
 
 import os
 import signal
+import struct
 
 import pytest
 
+from harness import mrt
 from harness.bird import Bird
 from harness.botlsd import Botlsd, TLS_PORT
 from harness.capture import FIN, SYN
@@ -350,10 +352,12 @@ def test_two_hundred_thousand_routes(lab, pki):
     scene.wait_up()
     wait_until(lambda: f"Total: {count + 2} of" in scene.daemon_b.birdc("show", "route", "count"), 60,
                "all routes are there", interval=0.5)
-    table = scene.daemon_b.route_attributes("p1")
-    table.pop(scene.network_a)
+    table = {mrt.ipv4_text(network, bits): mrt.attributes(wire)
+             for network, bits, wire in mrt.ipv4_routes(scene.daemon_b.dump_learned())}
+    common = mrt.originated(scene.daemon_b.peerings[0])
+    assert table.pop(scene.network_a) == common
     assert len(table) == count
     for i, prefix in enumerate(prefixes):
-        assert table[prefix] == {"as_path": "64501", "next_hop": "192.0.2.1", "origin": "IGP", "local_pref": "100",
-                                 "community": f"(1,{i % 97}) (64501,{i % 5000})"}, prefix
+        communities = struct.pack(">HHHH", 1, i % 97, 64501, i % 5000)
+        assert table[prefix] == {**common, mrt.COMMUNITY: communities}, prefix
     scene.assert_private()

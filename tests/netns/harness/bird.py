@@ -131,6 +131,13 @@ class Bird(Daemon):
                 current[attribute[1]] = attribute[2].strip()
         return table
 
+    def dump_learned(self, table="master4"):
+        """The file with all routes of a table that are another's (see mrt.py)."""
+        path = self.folder / f"{table}.mrt"
+        path.unlink(missing_ok=True)
+        self.birdc("mrt", "dump", "table", table, "to", f'"{path}"', "where", "source = RTS_BGP")
+        return path
+
     def logs(self):
         tail = self.processes[0].tail
         try:
