@@ -6,8 +6,10 @@ For the guest: tests/vm/run -- /usr/bin/python3 -m pytest -s tests/long/test_ktl
 
 import os
 import re
+import struct
 import time
 
+from harness import mrt
 from harness.bird import Bird
 from harness.peering import Peering
 from harness.scene import Scene
@@ -35,25 +37,16 @@ def imported(bird):
 
 
 def assert_equal(bird, count, first):
-    """Every prefix, each once; and the attributes of a part of them."""
-    seen = set()
-    for line in bird.birdc("show", "route", "protocol", "p1").splitlines():
-        match = re.match(r"(\d+)\.(\d+)\.(\d+)\.0/24 ", line)
-        if match:
-            a, b, c = map(int, match.groups())
-            seen.add((a - first) << 16 | b << 8 | c)
-    assert len(seen) == count and min(seen) == 0 and max(seen) == count - 1
-    where = f"net ~ {first}.0.0.0/9"
-    attributes, at = {}, None
-    for line in bird.birdc("show", "route", "all", "protocol", "p1", "where", where).splitlines():
-        head = re.match(r"(\d+)\.(\d+)\.(\d+)\.0/24 ", line)
-        med = re.match(r"\tBGP\.med: (\d+)", line)
-        if head:
-            a, b, c = map(int, head.groups())
-            at = (a - first) << 16 | b << 8 | c
-        elif med:
-            attributes[at] = int(med[1])
-    assert attributes == {i: i // 4 for i in range(min(count, 1 << 15))}
+    """What it has learned is what the other one was told: each prefix, once, with its attributes and no others."""
+    common = mrt.originated(bird.peerings[0])
+    seen = bytearray(count)
+    for network, bits, wire in mrt.ipv4_routes(bird.dump_learned()):
+        i = (network >> 8) - (first << 16)
+        assert bits == 24 and 0 <= i < count and network & 255 == 0, f"nobody announced {mrt.ipv4_text(network, bits)}"
+        assert not seen[i], f"{prefix(i, first)} is there twice"
+        seen[i] = True
+        assert mrt.attributes(wire) == {**common, mrt.MED: struct.pack(">I", i // 4)}, prefix(i, first)
+    assert all(seen), f"{seen.count(0)} are missing, the first is {prefix(seen.index(0), first)}"
 
 
 @needs_ktls
