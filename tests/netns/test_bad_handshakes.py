@@ -22,6 +22,7 @@ from harness.badstage import MARKER, BadStage, Undisturbed, in_parallel
 from harness.botlsd import TLS_PORT
 from harness.rawtls import (ALPN, CCS, DATA, HANDSHAKE, HEARTBEAT, KEY_SHARE, TLS12, TLS13, VERSIONS, Raw, Record,
                             extension, message, record, vector)
+from harness.wait import SLOW
 
 VERSION_NAMES = {TLS13: "1.3", TLS12: "1.2"}
 # What says that a message is not as it should be. internal_error would say that we are not.
@@ -450,7 +451,7 @@ def follow(end, case, daemon=None):
         case.make(end)
         if daemon and case.name == "alert 0":
             daemon.shutdown(socket.SHUT_WR)  # as a daemon answers an orderly end
-        end.sock.settimeout(5)
+        end.sock.settimeout(5 * SLOW)
         last = end.read_until_end()
     except (t.Alert, t.Closed) as e:
         last = e
@@ -466,7 +467,7 @@ def follow(end, case, daemon=None):
 
 
 def drain(sock):
-    sock.settimeout(20)
+    sock.settimeout(20 * SLOW)
     try:
         while data := sock.recv(65536):
             # an alert in clear, after keys that are not the ones we think
@@ -496,7 +497,7 @@ def as_server(stage, case):
     with t.listen(stage.c.ns, case.address, TLS_PORT) as listener, stage.dial(case.address) as daemon:
         s, _ = listener.accept()
         with s:
-            s.settimeout(20)
+            s.settimeout(20 * SLOW)
             ends = []
             end = t.Server(s, stage.identity, case.version,
                            hook_of(case, ends) if case.step != "session" else None)
@@ -558,7 +559,7 @@ GROUPS = {"any-message": generic, "hello": hello_cases, "message": message_cases
 def stage(module_lab, pki):
     count = sum(len(list(group())) for group in GROUPS.values())
     # They all begin at once, and half of the slots are for the handshakes that we begin.
-    return BadStage(module_lab, pki, count + 4, {"handshake-timeout": 3}, **{"handshakes-max": 2 * count})
+    return BadStage(module_lab, pki, count + 4, {"handshake-timeout": 3 * SLOW}, **{"handshakes-max": 2 * count})
 
 
 @pytest.mark.parametrize("group", GROUPS)

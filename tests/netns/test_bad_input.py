@@ -12,9 +12,9 @@ import pytest
 from harness import rawtls as t
 from harness.badstage import (KEEPALIVE, MARKER, BadStage, Undisturbed, bgp, bgp_open, in_parallel)
 from harness.botlsd import TLS_PORT
-from harness.wait import wait_until
+from harness.wait import SLOW, wait_until
 
-TIMEOUT = 3  # s: handshake-timeout
+TIMEOUT = 3 * SLOW  # s: handshake-timeout
 STRANGER = "10.0.200.1"
 VERSIONS = pytest.mark.parametrize("version", [t.TLS13, t.TLS12], ids=["tls13", "tls12"])
 
@@ -146,7 +146,7 @@ def test_slow_at_every_step(stage, module_lab):
                 end.flush()
             except OSError:
                 break
-            time.sleep(0.25 if i > 2 else 0)
+            time.sleep(0.25 * SLOW if i > 2 else 0)
         return []
 
     def one(case):
@@ -164,7 +164,7 @@ def test_slow_at_every_step(stage, module_lab):
             with t.listen(stage.c.ns, address, TLS_PORT) as listener, stage.dial(address):
                 s, _ = listener.accept()
                 with s:
-                    s.settimeout(20)
+                    s.settimeout(20 * SLOW)
                     end = t.Server(s, stage.identity, version, hook)
                     _give_up(end)
         last = stage.failure(address)
@@ -396,7 +396,7 @@ def test_a_peer_that_stops_reading(stage, module_lab):
                     while sent < 64 << 20:
                         sent += daemon.send(bgp(2, bytes(4)) * 1000)
                 cost.look()
-                daemon.settimeout(40)
+                daemon.settimeout(40 * SLOW)
                 with pytest.raises((ConnectionResetError, BrokenPipeError, TimeoutError)) as how:
                     while True:
                         daemon.sendall(KEEPALIVE * 100)

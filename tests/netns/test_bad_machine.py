@@ -19,7 +19,7 @@ from harness.badstage import MARKER, SANITIZED, BadStage, Undisturbed
 from harness.botlsd import BOTLSD, Botlsd, Refused
 from harness.faults import Faults
 from harness.process import Process
-from harness.wait import hold_for, wait_until
+from harness.wait import SLOW, hold_for, wait_until
 
 SAMPLES = 40  # of the allocations; tests/long/test_flood.py takes each
 TEN_YEARS = 3650 * 86400
@@ -30,7 +30,7 @@ needs_faults = pytest.mark.skipif(SANITIZED, reason="a sanitizer's own malloc() 
 def stage(module_lab, pki):
     router = module_lab.folder / "faults"
     faults = None if SANITIZED else Faults(router)
-    made = BadStage(module_lab, pki, 60, {"handshake-timeout": 3, "hold-time": 0}, env=faults and faults.env)
+    made = BadStage(module_lab, pki, 60, {"handshake-timeout": 3 * SLOW, "hold-time": 0}, env=faults and faults.env)
     made.faults = faults
     return made
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from harness.botlsd import BUILD, REPOSITORY
+from harness.wait import SLOW
 
 ALONE = ["bulk", "small", "keepalive", "rate", "memory", "held", "storm", "neighbors"]
 
@@ -13,7 +14,7 @@ ALONE = ["bulk", "small", "keepalive", "rate", "memory", "held", "storm", "neigh
 def test_every_benchmark_gives_its_figure(tmp_path):
     report = tmp_path / "report.json"
     result = subprocess.run([sys.executable, REPOSITORY / "bench/run", "--quick", "--peers", "botls", "--json", report, *ALONE],
-                            capture_output=True, text=True, timeout=300, check=False)
+                            capture_output=True, text=True, timeout=300 * SLOW, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
     rows = json.loads(report.read_text())["table"]

@@ -20,7 +20,7 @@ from harness.botlsd import BOTLSCTL, BOTLSD, Botlsd  # noqa: E402
 from harness.frr import Frr  # noqa: E402
 from harness.peering import Peering  # noqa: E402
 from harness.provision import Provision  # noqa: E402
-from harness.wait import wait_until  # noqa: E402
+from harness.wait import SLOW, wait_until  # noqa: E402
 from peering_api import Server  # noqa: E402
 
 IX = "pdb:ix:42"
@@ -246,7 +246,7 @@ def test_killed_in_the_middle(world):
     chance = random.Random(8179)
     for _ in range(6):
         running = subprocess.Popen(world.a.provision.argv("-q", "apply"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.0, 0.4))
+        time.sleep(chance.uniform(0.0, 0.4 * SLOW))
         running.kill()
         running.wait()
         in_daemon = {n for n in (B4, B6) if world.bird_file.exists() and f"neighbor {n} as" in world.bird_file.read_text()}

@@ -14,7 +14,7 @@ from harness.bird import Bird
 from harness.botlsd import BOTLSCTL, BOTLSD, BUILD, Botlsd, how_to_build
 from harness.frr import Frr
 from harness.peering import Peering
-from harness.wait import hold_for, wait_until
+from harness.wait import SLOW, hold_for, wait_until
 
 TOOL_NAME = "tests/netns/target_tool"
 TOOL = BUILD / TOOL_NAME
@@ -64,7 +64,7 @@ class Target:
     def tool(self, command):
         self.scene.write_text(json.dumps({"asn": 64501, "daemons": [self.daemon_settings],
                                           "sessions": list(self.sessions.values())}))
-        result = self.router.ns.run(TOOL, self.scene, command, self.kind, check=False, timeout=120, env=self.env)
+        result = self.router.ns.run(TOOL, self.scene, command, self.kind, check=False, timeout=120 * SLOW, env=self.env)
         assert result.returncode in (0, 1), result.stdout + result.stderr
         answer = json.loads(result.stdout)
         if result.returncode:

@@ -18,7 +18,7 @@ from . import rawtls
 from .bird import Bird
 from .botlsd import TLS_PORT, Botlsd
 from .peering import Peering
-from .wait import wait_until
+from .wait import SLOW, wait_until
 
 OURS = "10.0.0.1"
 GOOD_A, GOOD_B = "192.0.2.1", "192.0.2.2"
@@ -56,7 +56,7 @@ class BadStage:
             self.a.ns.ip(f"route add 10.0.0.0/16 via 10.255.0.2 src {OURS}")
             self.c.ns.ip(f"route add {OURS}/32 via 10.255.0.1")
         self._free = iter(self._hosts)
-        self.options = {"local-address": OURS, "handshake-timeout": 5, "hold-time": 10, **(options or {})}
+        self.options = {"local-address": OURS, "handshake-timeout": 5 * SLOW, "hold-time": 10 * SLOW, **(options or {})}
         self.shim = Botlsd(self.a, {GOOD_B: {}, **{host: dict(self.options) for host in self._hosts}},
                            pki.issue(GOOD_A, OURS), **{"daemon-users": ["bird", "root"],
                               **{name.replace("_", "-"): value for name, value in globals_a.items()}})
@@ -111,8 +111,8 @@ class BadStage:
     def address(self):
         return next(self._free)
 
-    def connect(self, address, timeout=20):
-        return rawtls.connect(self.c.ns, address, OURS, TLS_PORT, timeout)
+    def connect(self, address):
+        return rawtls.connect(self.c.ns, address, OURS, TLS_PORT)
 
     def client(self, address, version=rawtls.TLS13, hook=None):
         return rawtls.Client(self.connect(address), self.identity, version, hook)

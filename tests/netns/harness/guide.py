@@ -16,7 +16,7 @@ import textwrap
 
 from .botlsd import REPOSITORY
 from .package import Packaged, packages
-from .wait import wait_until
+from .wait import SLOW, wait_until
 
 MARK = re.compile(r'<!-- (run|back|file) on (\w(?:, \w)*(?: and \w)?)(?: until "(.*)")?(?:: (\S+))? -->')
 
@@ -84,7 +84,7 @@ class Reader:
         self.commands += len(text.splitlines())
 
     def _run(self, place, text):
-        return self.places[place].run("sh", "-ec", f"cd /root\n{text}", check=False, timeout=120)
+        return self.places[place].run("sh", "-ec", f"cd /root\n{text}", check=False, timeout=120 * SLOW)
 
 
 BIRD = """

@@ -11,6 +11,7 @@ import pytest
 
 from .botlsd import BUILD, REPOSITORY
 from .systemd import Unit
+from .wait import SLOW
 
 TOOLS = ("dpkg-buildpackage", "dh", "lintian")
 
@@ -80,7 +81,7 @@ class Packaged(Unit):
         return self
 
     def dpkg(self, *words):
-        return self.container.run("dpkg", "--force-unsafe-io", *words, timeout=120)
+        return self.container.run("dpkg", "--force-unsafe-io", *words, timeout=120 * SLOW)
 
     def install(self, packages):
         folder = pathlib.PurePath("/tmp/packages")

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from .wait import SLOW
+
 CCS, ALERT, HANDSHAKE, DATA, HEARTBEAT = 20, 21, 22, 23, 24
 HELLO_REQUEST, CLIENT_HELLO, SERVER_HELLO, NEW_TICKET, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS = 0, 1, 2, 4, 5, 8
 CERTIFICATE, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE = 11, 12, 13, 14
@@ -511,7 +513,7 @@ class Server(End):
         self.say("Finished", self.finished12(b"server"))
 
 
-def connect(ns, address, to, port, timeout=20):
+def connect(ns, address, to, port, timeout=20 * SLOW):
     """A TCP connection from `address` inside the namespace."""
     def inside():
         s = socket.socket()
@@ -524,7 +526,7 @@ def connect(ns, address, to, port, timeout=20):
     return ns.call(inside)
 
 
-def listen(ns, address, port, timeout=20):
+def listen(ns, address, port, timeout=20 * SLOW):
     def inside():
         s = socket.create_server((address, port))
         s.settimeout(timeout)

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from .botlsd import BOTLSCTL, BOTLSD, REPOSITORY, Botlsd
-from .wait import Hopeless, wait_until
+from .wait import SLOW, Hopeless, wait_until
 
 SYSTEMD = pathlib.Path("/lib/systemd/systemd")
 NOT_HERE = 77  # container.sh
@@ -84,7 +84,7 @@ class Container:
         return state in ("running", "degraded")
 
     def run(self, *argv, check=True, **options):
-        options.setdefault("timeout", 60)
+        options.setdefault("timeout", 60 * SLOW)
         inside = ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--uts", "--ipc", "--net", "--root", "--wd"]
         result = subprocess.run([*inside, "--", *map(str, argv)], text=True, capture_output=True, **options)
         assert not check or result.returncode == 0, f"{argv}: {result.stdout}{result.stderr}"
