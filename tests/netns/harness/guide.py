@@ -89,6 +89,7 @@ class Reader:
 
 BIRD = """
 log syslog all;
+debug protocols {{ states }};
 router id {own};
 protocol device {{ }}
 protocol static {{ ipv4; route 10.{n}.0.0/16 blackhole; }}
