@@ -106,9 +106,9 @@ class Container:
 
     def written(self):
         """Paths of what it has that the machine has not, and of what it has removed."""
-        upper = self.folder / "tmpfs/upper"
-        found = subprocess.run(["nsenter", "--target", str(self.pid), "--mount", "find", upper, "-printf", "%y %P\n"],
-                               text=True, capture_output=True, check=True).stdout
+        # As the process that made its file systems sees them: the root of their namespace may be another one (tests/vm).
+        upper = f"/proc/{self.outer.pid}/root{self.folder}/tmpfs/upper"
+        found = subprocess.run(["find", upper, "-printf", "%y %P\n"], text=True, capture_output=True, check=True).stdout
         entries = [(kind, f"/{path}") for kind, _, path in (line.partition(" ") for line in found.splitlines())]
         made = {path for kind, path in entries if kind != "c" and not os.path.lexists(path)}
         removed = {path for kind, path in entries if kind == "c" and os.path.lexists(path)}
