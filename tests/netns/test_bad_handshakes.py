@@ -48,6 +48,7 @@ class Case:
     alerts: typing.Any = WRONG  # names; "close": without one
     is_accepted: typing.Any = False  # None: either
     address: str = ""
+    identity: typing.Any = None  # instead of the stage's
     outcome: str = ""
     seconds: float = 0
 
@@ -487,7 +488,7 @@ def hook_of(case, ends):
 
 def as_client(stage, case):
     ends = []
-    end = stage.client(case.address, case.version, hook_of(case, ends) if case.step != "session" else None)
+    end = stage.client(case.address, case.version, hook_of(case, ends) if case.step != "session" else None, case.identity)
     ends.append(end)
     with end.sock:
         case.outcome = follow(end, case)
@@ -499,7 +500,7 @@ def as_server(stage, case):
         with s:
             s.settimeout(20 * SLOW)
             ends = []
-            end = t.Server(s, stage.identity, case.version,
+            end = t.Server(s, case.identity or stage.identity, case.version,
                            hook_of(case, ends) if case.step != "session" else None)
             ends.append(end)
             case.outcome = follow(end, case, daemon)
@@ -519,7 +520,14 @@ def run(stage, cases):
         (as_client if case.role == "client" else as_server)(stage, case)
         case.seconds = time.monotonic() - began
 
-    in_parallel(one, cases)
+    # Hundreds of records, after each of which the interpreter's lock goes round, while a handshake has its time: a few at once, and
+    # not with the 9 kB of a certificate for all neighbors.
+    wordy = [case for case in cases if case.name in ALWAYS_ACCEPTED]
+    for case in wordy:
+        if case.step == "Certificate":
+            case.identity = t.Identity(stage.pki.issue(case.address))
+    in_parallel(one, [case for case in cases if case not in wordy])
+    in_parallel(one, wordy, 4)
     print("the longest:", *(f"{case} {case.seconds:.1f} s;" for case in sorted(cases, key=lambda c: -c.seconds)[:5]))
 
 

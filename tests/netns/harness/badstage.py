@@ -114,8 +114,8 @@ class BadStage:
     def connect(self, address):
         return rawtls.connect(self.c.ns, address, OURS, TLS_PORT)
 
-    def client(self, address, version=rawtls.TLS13, hook=None):
-        return rawtls.Client(self.connect(address), self.identity, version, hook)
+    def client(self, address, version=rawtls.TLS13, hook=None, identity=None):
+        return rawtls.Client(self.connect(address), identity or self.identity, version, hook)
 
     def session(self, address, version=rawtls.TLS13):
         """A client whose handshake is done, and whose OPEN BIRD has answered."""
@@ -140,8 +140,8 @@ class BadStage:
         return {n["name"]: n.get("last_failure") for n in self.shim.show()["neighbors"]}
 
 
-def in_parallel(function, items, width=32):
-    """[function(item)], many at a time; every exception is told with its item."""
+def in_parallel(function, items, width=32 // SLOW):
+    """[function(item)], many at a time (they share one interpreter, and each has a deadline); every exception is told with its item."""
     problems = []
 
     def one(item):
