@@ -250,8 +250,9 @@ TESTS   ?= $(bpft_bin) $(foreach t,sock tcp_ao tcp_ao_turn_on ao control_ao dial
            $(foreach t,ktls tcp_ao tcp_ao_capability tcp_ao_chains tcp_ao_opportunistic tcp_ao_load tcp_ao_adapter tcp_ao_inbound restart_ao daemons,tests/netns/test_$(t).py)
 vm_tests := $(foreach t,$(TESTS),$(if $(wildcard $(t).c),$(BUILD)/$(t),$(t)))
 .PHONY: check-vm
-check-vm: all $(faults) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
+check-vm: all $(tool_bin) $(bench_bin) $(faults) $(next) $(filter $(BUILD)/%,$(vm_tests))	## the same tests in a guest kernel with TCP-AO and kTLS; TESTS="tests/unit/test_sock ..."
 	$(Q)for bird in bird2 bird3; do tests/vm/bird $$bird > /dev/null || true; done
+	$(Q)$(if $(filter tests/netns/test_package.py% tests/netns/test_guides.py%,$(vm_tests)),scripts/deb --out $(BUILD)/deb)
 	$(Q)tests/vm/run $(VM_ARGS) -- $(run_tests) $(filter-out tests/netns/% $(BUILD)/tests/bpf/%,$(vm_tests)) \
 		--root $(filter $(BUILD)/tests/bpf/%,$(vm_tests)) --netns $(filter tests/netns/%,$(vm_tests)) || [ $$? = 77 ]
 
