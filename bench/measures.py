@@ -3,7 +3,7 @@
 
 import time
 
-from harness.wait import wait_until
+from harness.wait import SLOW, wait_until
 from proxies import cpu_seconds, memory
 
 GB = 1e9
@@ -16,7 +16,7 @@ class Size:
         self.bulk = 30_000_000 if quick else 1_000_000_000
         self.small = 2_000_000 if quick else 60_000_000
         self.pings = 500 if quick else 20_000
-        self.rate_ms = 500 if quick else 4_000
+        self.rate_ms = 500 * SLOW ** 2 if quick else 4_000  # 32 at once: seconds of an emulated processor
         self.few = 64 if quick else 500
         self.memory = (20, 100) if quick else (500, 2_500)
         self.held = 100 if quick else 5_000

