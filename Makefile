@@ -305,7 +305,11 @@ fuzz: $(fuzz_bin)	## each libFuzzer harness for SECONDS=60; FUZZ=name for one
 
 .PHONY: bench-ktls
 bench-ktls: all $(bench_bin)	## records in user space and in the kernel, as ratios, in the guest of check-vm
-	$(Q)tests/vm/run $(VM_ARGS) -- bench/bench-ktls --rounds 2 --bytes 40000000 --sessions 250
+	$(Q)tests/vm/run --cpus 1 --icount $(VM_ARGS) -- bench/bench-ktls --rounds 2 --bytes 20000000 --sessions 250
+
+.PHONY: bench-restart
+bench-restart: all $(bench_bin)	## how long a restart takes, records in user space and in the kernel, there
+	$(Q)tests/vm/run --cpus 1 --icount $(VM_ARGS) -- sh -c 'bench/restart-gap && bench/restart-gap --ktls'
 
 # BENCH: names of benchmarks (bench/run --help lists them), or "provision", the one of botls-provision.
 .PHONY: bench

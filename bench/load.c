@@ -4,6 +4,8 @@
  *
  *	load sink ADDRESS PORT [BURST]		answers whatever is asked, until it is killed
  *	load source FROM TO PORT COUNT [BURST]	asks; commands on standard input, answers as JSON
+ *	load flow ADDRESS PORT RATE COUNT	bytes at a steady rate, either end: flow.h
+ *	load flow FROM TO PORT RATE COUNT
  *
  * The source's session i goes from address FROM + i to TO + i; with COUNT 1 all go the same way.
  * Its commands:
@@ -17,6 +19,7 @@
  *				sessions are opened at once after a fifth of the time
  *	close			all of them
  */
+#include "flow.h"
 #include "speaker.h"
 
 #include "util.h"
@@ -414,18 +417,38 @@ static int sink(void)
 	}
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: load sink ADDRESS PORT [BURST]\n"
+			"       load source FROM TO PORT COUNT [BURST]\n"
+			"       load flow [FROM] ADDRESS PORT RATE COUNT\n");
+	return 2;
+}
+
+static int flow(int argc, char **argv)
+{
+	struct flow_options o = {.is_dialing = argc == 5};
+
+	if (argc < 4 || argc > 5 || (o.is_dialing && !inet_aton(*argv++, &o.from)) ||
+	    !inet_aton(argv[0], &o.to))
+		return usage();
+	o.port = atoi(argv[1]);
+	o.rate = atoi(argv[2]);
+	o.count = atoi(argv[3]);
+	return o.rate && o.count && o.count <= FLOWS_MAX ? flow_run(&o) : usage();
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit files = {SESSIONS_MAX + 100, SESSIONS_MAX + 100};
 	bool is_source = argc > 1 && !strcmp(argv[1], "source");
 	int rest = is_source ? 6 : 4;
 
+	if (argc > 1 && !strcmp(argv[1], "flow"))
+		return flow(argc - 2, argv + 2);
 	if (argc < rest || argc > rest + 1 || !inet_aton(argv[is_source ? 3 : 2], &to) ||
-	    (is_source && !inet_aton(argv[2], &from))) {
-		fprintf(stderr, "usage: load sink ADDRESS PORT [BURST]\n"
-				"       load source FROM TO PORT COUNT [BURST]\n");
-		return 2;
-	}
+	    (is_source && !inet_aton(argv[2], &from)))
+		return usage();
 	port = atoi(argv[is_source ? 4 : 3]);
 	n_addresses = is_source && atoi(argv[5]) > 0 ? atoi(argv[5]) : 1;
 	signal(SIGPIPE, SIG_IGN);

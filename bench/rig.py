@@ -38,11 +38,13 @@ def identities(pki, folder):
     return made
 
 
-def processors():
-    """Who runs where. With two processors the proxies share one, so that no load disturbs them."""
+def processors(may_share):
+    """Who runs where. With two processors the proxies share one, so that no load disturbs them; with one all do, if they may."""
     have = sorted(os.sched_getaffinity(0))
-    if len(have) < 2:
+    if len(have) < 2 and not may_share:
         raise SystemExit("bench: two processors are needed: one for the proxies, one for the load")
+    if len(have) < 2:
+        return dict.fromkeys(("a", "b", "load"), have[0])
     if len(have) == 2:
         return {"a": have[0], "b": have[0], "load": have[1]}
     return {"a": have[0], "b": have[1], "load": have[2]}
@@ -55,11 +57,11 @@ class LoadFailed(Exception):
 class Rig:
     """`count` addresses on each side, 10.1.x.x and 10.2.x.x, reached through one link."""
 
-    def __init__(self, made, count, burst=0):
+    def __init__(self, made, count, burst=0, may_share=False):
         self.identities = made
         self.count = count
         self.burst = burst
-        self.cpus = processors()
+        self.cpus = processors(may_share)
         self.lab = Lab()
         a, b = self.lab.pair()
         self.routers = {"a": a, "b": b}

@@ -33,13 +33,27 @@ uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static void make_message(uint8_t *at, size_t len, enum bgp_type type)
+void speaker_make_header(uint8_t *at, size_t len, uint8_t type)
 {
-	memset(at, 0, len);
 	memset(at, 0xff, 16);
 	at[16] = len >> 8;
 	at[17] = len;
 	at[18] = type;
+}
+
+static void make_message(uint8_t *at, size_t len, enum bgp_type type)
+{
+	memset(at, 0, len);
+	speaker_make_header(at, len, type);
+}
+
+size_t speaker_make_open(uint8_t *at)
+{
+	static const uint8_t body[] = {4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 0}; /* AS 65001 */
+
+	make_message(at, HEADER_LEN + sizeof(body), BGP_OPEN);
+	memcpy(at + HEADER_LEN, body, sizeof(body));
+	return HEADER_LEN + sizeof(body);
 }
 
 void speaker_set_burst(size_t bytes)
@@ -56,12 +70,9 @@ void speaker_set_burst(size_t bytes)
 
 void speaker_setup(int fd, const struct speaker_callbacks *c)
 {
-	static const uint8_t body[] = {4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 0}; /* AS 65001 */
-
 	epoll_fd = fd;
 	callbacks = c;
-	make_message(open_message, sizeof(open_message), BGP_OPEN);
-	memcpy(open_message + HEADER_LEN, body, sizeof(body));
+	speaker_make_open(open_message);
 	make_message(keepalive, sizeof(keepalive), BGP_KEEPALIVE);
 	make_message(end_of_rib, sizeof(end_of_rib), BGP_UPDATE);
 }

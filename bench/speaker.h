@@ -54,6 +54,10 @@ void speaker_setup(int epoll_fd, const struct speaker_callbacks *callbacks);
 void speaker_set_burst(size_t bytes);
 
 uint64_t now_ns(void);
+/* A BGP header for a message of `len` bytes in all; what comes behind it stays as it is. */
+void speaker_make_header(uint8_t *at, size_t len, uint8_t type);
+/* An OPEN, of at most 32 bytes; its length. */
+size_t speaker_make_open(uint8_t *at);
 /* Begins to connect; what comes of it is told by the callbacks. */
 void speaker_connect(struct speaker *s, struct in_addr from, struct in_addr to, uint16_t port);
 void speaker_accept(struct speaker *s, int fd);
