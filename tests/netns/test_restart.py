@@ -251,8 +251,11 @@ def test_configured_otherwise(lab, pki, stage, change):
 
     assert "1 sessions were taken over" in a.restart(while_down=meanwhile)
     assert "1 of its sessions had to end" in scene.shim_a.log()
-    wait_until(lambda: "reset" not in scene.daemon_b.log_text() and not scene.shim_b.sessions(scene.address_a)
-               or change != "removed", 10, "the other end has lost it")
+    if change == "removed":
+        wait_until(lambda: not scene.shim_b.sessions(scene.address_a), 10, "the other end has lost it")
+        wait_until(lambda: "BGP session closed" in scene.daemon_b.log_text(), 10, "its daemon, too")
+        # What it dials afterwards is refused, and that is a reset.
+        assert "reset" not in scene.daemon_b.log_text().partition("BGP session closed")[0]
     if change == "another-ca":
         scene.shim_a.wait_up(v4)
     assert "no longer configured" in scene.shim_a.log() or "its configuration changed" in scene.shim_a.log()
