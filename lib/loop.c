@@ -9,10 +9,9 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-/* Hang-ups told per turn, before other descriptors get theirs. */
-#define HANGUPS_PER_TURN 64
 /* Callbacks per turn that take long: about two milliseconds of handshakes. */
 #define LONG_PER_TURN 4
+#define READY_MAX     4096 /* descriptors in a turn */
 
 struct signal_handler {
 	struct signal_handler *next;
@@ -22,14 +21,17 @@ struct signal_handler {
 };
 
 /*
- * Hang-ups have an epoll descriptor of their own. libevent's EV_CLOSED turns EPOLLERR into EV_READ
- * and EV_WRITE: an event that waits for EV_CLOSED only is then never called, and the loop spins on
- * the RST.
+ * Descriptors are in an epoll descriptor of ours, and that one alone is in libevent's: what
+ * libevent keeps of each is 160 bytes, and sessions are many and last. Nor could it tell a hang-up:
+ * its EV_CLOSED turns EPOLLERR into EV_READ and EV_WRITE, so that an event that waits for EV_CLOSED
+ * only is never called, and the loop spins on the RST.
  */
 struct loop {
 	struct event_base *base;
-	int hangup_fd;
-	struct event hangup;
+	int epoll_fd;
+	struct event has_ready;
+	struct epoll_event ready[READY_MAX]; /* of this turn; those from `at` on are to be called */
+	int at, n_ready;
 	struct signal_handler *signals;
 
 	/* What takes long: who has waited longest gets it, so that nobody who always has something
@@ -44,14 +46,13 @@ struct loop {
 
 struct io {
 	struct loop *loop;
-	int fd;
-	unsigned want;
-	bool hup_told;
-	uint64_t ticket; /* 0: none */
-	struct event read;
-	struct event *write; /* only while it is wanted, which is seldom and short */
 	void (*cb)(void *arg, unsigned events);
 	void *arg;
+	uint64_t ticket; /* 0: none */
+	int fd;
+	uint8_t want;
+	uint8_t armed; /* what epoll watches for: `want` without a hang-up that was told */
+	bool hup_told;
 };
 
 struct timer {
@@ -60,19 +61,40 @@ struct timer {
 	void *arg;
 };
 
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
+/* Each call may free the io, or change what it wants. */
+static void call(struct loop *l, unsigned kind, unsigned events)
 {
-	struct epoll_event ev;
+	struct io *io = l->ready[l->at].data.ptr;
+
+	if (!io || !(io->armed & kind))
+		return;
+	if (kind == IO_HUP) {
+		io->hup_told = true;
+		io_set(io, io->want);
+	}
+	l->asking = io;
+	io->cb(io->arg, events);
+	l->asking = NULL;
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
 
 	(void)what;
-	(void)arg;
-	/* One at a time: the callback may free the io that would be next in a longer list. */
-	for (int i = 0; i < HANGUPS_PER_TURN && epoll_wait(fd, &ev, 1, 0) == 1; i++) {
-		struct io *io = ev.data.ptr;
+	l->n_ready = epoll_wait(fd, l->ready, READY_MAX, 0);
+	for (l->at = 0; l->at < l->n_ready; l->at++) {
+		uint32_t events = l->ready[l->at].events;
+		bool is_dead = events & (EPOLLERR | EPOLLHUP);
 
-		io->hup_told = true;
-		io->cb(io->arg, IO_HUP | (ev.events & EPOLLERR ? IO_ERROR : 0));
+		if (events & EPOLLIN || is_dead)
+			call(l, IO_READ, IO_READ);
+		if (events & EPOLLOUT || is_dead)
+			call(l, IO_WRITE, IO_WRITE);
+		if (events & EPOLLRDHUP || is_dead)
+			call(l, IO_HUP, IO_HUP | (events & EPOLLERR ? IO_ERROR : 0));
 	}
+	l->n_ready = 0;
 }
 
 /* What libevent would write to standard error is in the return value too. */
@@ -105,23 +127,24 @@ int loop_new(struct loop **ret)
 
 	if (!l)
 		return -ENOMEM;
-	l->hangup_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (l->hangup_fd < 0) {
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll_fd < 0) {
 		r = -errno;
 		free(l);
 		return r;
 	}
 	r = new_base(&l->base);
 	if (r == 0) {
-		event_assign(&l->hangup, l->base, l->hangup_fd, EV_READ | EV_PERSIST, on_hangup, l);
+		event_assign(&l->has_ready, l->base, l->epoll_fd, EV_READ | EV_PERSIST, on_ready,
+			     l);
 		errno = ENOMEM;
-		if (event_add(&l->hangup, NULL) < 0)
+		if (event_add(&l->has_ready, NULL) < 0)
 			r = -errno;
 	}
 	if (r < 0) {
 		if (l->base)
 			event_base_free(l->base);
-		close(l->hangup_fd);
+		close(l->epoll_fd);
 		free(l);
 		return r;
 	}
@@ -140,9 +163,9 @@ void loop_free(struct loop *l)
 		event_del(&s->ev);
 		free(s);
 	}
-	event_del(&l->hangup);
+	event_del(&l->has_ready);
 	event_base_free(l->base);
-	close(l->hangup_fd);
+	close(l->epoll_fd);
 	free(l);
 }
 
@@ -234,29 +257,6 @@ uint64_t loop_now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void call(struct io *io, unsigned events)
-{
-	struct loop *l = io->loop;
-
-	l->asking = io;
-	io->cb(io->arg, events); /* may free it */
-	l->asking = NULL;
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	call(arg, IO_READ);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	call(arg, IO_WRITE);
-}
-
 int io_add(struct loop *l, int fd, void (*cb)(void *arg, unsigned events), void *arg,
 	   struct io **ret)
 {
@@ -268,65 +268,23 @@ int io_add(struct loop *l, int fd, void (*cb)(void *arg, unsigned events), void 
 	io->fd = fd;
 	io->cb = cb;
 	io->arg = arg;
-	event_assign(&io->read, l->base, fd, EV_READ | EV_PERSIST, on_readable, io);
 	*ret = io;
-	return 0;
-}
-
-static int set_event(struct event *ev, bool on)
-{
-	errno = ENOMEM;
-	return (on ? event_add(ev, NULL) : event_del(ev)) < 0 ? -errno : 0;
-}
-
-static int set_write(struct io *io, bool on)
-{
-	int r;
-
-	if (on)
-		io->write = calloc(1, sizeof(*io->write));
-	if (!io->write)
-		return -ENOMEM;
-	if (on)
-		event_assign(io->write, io->loop->base, io->fd, EV_WRITE | EV_PERSIST, on_writable,
-			     io);
-	r = set_event(io->write, on);
-	if (!on || r < 0)
-		free(TAKE(io->write));
-	return r;
-}
-
-static int set_hangup(struct io *io, bool on)
-{
-	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = io};
-
-	if (io->hup_told && on)
-		return 0;
-	if (epoll_ctl(io->loop->hangup_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, io->fd, &ev) < 0)
-		return on ? -errno : 0;
 	return 0;
 }
 
 int io_set(struct io *io, unsigned want)
 {
-	static const unsigned kinds[] = {IO_READ, IO_WRITE, IO_HUP};
+	unsigned arm = io->hup_told ? want & ~IO_HUP : want;
+	struct epoll_event ev = {.data.ptr = io};
+	/* epoll tells the death of whatever it has, also when nothing is asked for. */
+	int op = !arm ? EPOLL_CTL_DEL : io->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		bool on = want & kinds[i];
-		int r;
-
-		if (on == !!(io->want & kinds[i]))
-			continue;
-		if (kinds[i] == IO_HUP)
-			r = set_hangup(io, on);
-		else if (kinds[i] == IO_WRITE)
-			r = set_write(io, on);
-		else
-			r = set_event(&io->read, on);
-		if (r < 0)
-			return r;
-		io->want ^= kinds[i];
-	}
+	ev.events = (arm & IO_READ ? EPOLLIN : 0) | (arm & IO_WRITE ? EPOLLOUT : 0) |
+		    (arm & IO_HUP ? EPOLLRDHUP : 0);
+	if (arm != io->armed && epoll_ctl(io->loop->epoll_fd, op, io->fd, &ev) < 0 && arm)
+		return -errno;
+	io->armed = arm;
+	io->want = want;
 	return 0;
 }
 
@@ -337,9 +295,15 @@ unsigned io_wanted(const struct io *io)
 
 void io_free(struct io *io)
 {
+	struct loop *l;
+
 	if (!io)
 		return;
+	l = io->loop;
 	io_set(io, 0);
+	for (int i = l->at; i < l->n_ready; i++)
+		if (l->ready[i].data.ptr == io)
+			l->ready[i].data.ptr = NULL;
 	free(io);
 }
 
