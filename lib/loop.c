@@ -344,7 +344,7 @@ void timer_stop(struct timer *t)
 
 bool timer_is_set(const struct timer *t)
 {
-	return event_pending(&t->ev, EV_TIMEOUT, NULL);
+	return t && event_pending(&t->ev, EV_TIMEOUT, NULL);
 }
 
 void timer_free(struct timer *t)

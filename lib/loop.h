@@ -62,8 +62,8 @@ struct timer;
 int timer_new(struct loop *l, void (*cb)(void *arg), void *arg, struct timer **ret);
 int timer_set_ms(struct timer *t, uint64_t ms); /* starts it, or starts it anew; 0 or -ENOMEM */
 void timer_stop(struct timer *t);		/* NULL is fine */
-bool timer_is_set(const struct timer *t);
-void timer_free(struct timer *t); /* NULL is fine */
+bool timer_is_set(const struct timer *t);	/* false for NULL */
+void timer_free(struct timer *t);		/* NULL is fine */
 
 /* A continuation: runs in the next turn, after the descriptors that are ready by then. timer_stop()
  * cancels it. */

@@ -5,12 +5,6 @@
 
 #include <errno.h>
 
-static const struct relay_limits default_limits = {
-	.stall_ms = RELAY_STALL_MS,
-	.linger_ms = RELAY_LINGER_MS,
-	.half_closed_ms = RELAY_HALF_CLOSED_MS,
-};
-
 void relay_destroy(struct relay *r)
 {
 	timer_free(r->again);
@@ -33,7 +27,7 @@ static void leave(struct relay *r)
 	if (r->tell_end) {
 		r->tell_end = false;
 		relay_get_end(r, &end);
-		r->callbacks.on_end(r->arg, &end);
+		r->callbacks->on_end(r->arg, &end);
 	}
 	r->in_callback = false;
 	if (r->free_later)
@@ -82,11 +76,20 @@ static void on_again(void *arg)
 {
 	struct relay *r = arg;
 
+	/* An idle session has no timer. */
+	timer_free(TAKE(r->again));
 	enter(r);
 	for (int i = 0; i < 2 && !r->is_over && !r->is_paused; i++)
 		if (r->directions[i].again || r->directions[i].is_gathering)
 			relay_pump(r, &r->directions[i]);
 	leave(r);
+}
+
+int relay_again(struct relay *r, uint64_t ms)
+{
+	int r1 = r->again ? 0 : timer_new(r->loop, on_again, r, &r->again);
+
+	return r1 == 0 ? timer_set_ms(r->again, ms) : r1;
 }
 
 void relay_on_deadline(void *arg)
@@ -99,7 +102,7 @@ void relay_on_deadline(void *arg)
 
 int relay_start(struct relay *r, struct loop *loop)
 {
-	int r1 = timer_new(loop, on_again, r, &r->again);
+	int r1 = 0;
 
 	r->loop = loop;
 	for (int i = 0; r1 == 0 && i < 2; i++) {
@@ -111,7 +114,7 @@ int relay_start(struct relay *r, struct loop *loop)
 		r->directions[i].again = true;
 		r1 = io_add(loop, e->transport->fd, on_io, e, &e->io);
 	}
-	return r1 == 0 ? timer_defer(r->again) : r1;
+	return r1 == 0 ? relay_again(r, 0) : r1;
 }
 
 struct relay *relay_make(struct transport *inner, struct transport *outer,
@@ -124,10 +127,7 @@ struct relay *relay_make(struct transport *inner, struct transport *outer,
 		outer->ops->free(outer);
 		return NULL;
 	}
-	r->callbacks = *callbacks;
-	if (!r->callbacks.alloc)
-		r->callbacks.alloc = malloc;
-	r->limits = callbacks->limits ? *callbacks->limits : default_limits;
+	r->callbacks = callbacks;
 	r->arg = arg;
 	r->ends[RELAY_INNER].transport = inner;
 	r->ends[RELAY_OUTER].transport = outer;
@@ -154,7 +154,7 @@ int relay_close(struct relay *r)
 
 	if (r->is_over || r->ends[0].is_dead || r->ends[1].is_dead)
 		return 0; /* it is ending already */
-	r1 = timer_defer(r->again);
+	r1 = relay_again(r, 0);
 	if (r1 < 0)
 		return r1;
 	relay_note_end(r, RELAY_US, RELAY_CLOSED, "");
@@ -175,7 +175,7 @@ int relay_pause(struct relay *r, bool is_paused)
 		return 0;
 	for (int side = 0; is_paused && side < 2; side++)
 		io_set(r->ends[side].io, 0);
-	return is_paused ? 0 : timer_defer(r->again);
+	return is_paused ? 0 : relay_again(r, 0);
 }
 
 void relay_abort(struct relay *r, struct relay_end *ret_end)
@@ -221,12 +221,16 @@ uint64_t relay_written(const struct relay *r, enum relay_side from)
 
 uint64_t relay_blocked_ms(const struct relay *r, enum relay_side side)
 {
-	uint64_t since = r->directions[relay_other(side)].blocked_since;
+	const struct held *held = r->directions[relay_other(side)].held;
 
-	return since ? loop_now_ms() - since : 0;
+	return held ? loop_now_ms() - held->since_ms : 0;
 }
 
 size_t relay_buffered(const struct relay *r)
 {
-	return r->directions[0].held_len + r->directions[1].held_len;
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++)
+		n += r->directions[i].held ? r->directions[i].held->len : 0;
+	return n;
 }

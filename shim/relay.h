@@ -80,7 +80,7 @@ struct relay_callbacks {
 struct relay;
 
 /* Takes both transports over, also when it fails: 0 or -ENOMEM or another -errno of the loop. No
- * callback is called before the loop runs. `callbacks` is copied. */
+ * callback is called before the loop runs. `callbacks` outlives the relay. */
 int relay_new(struct loop *loop, struct transport *inner, struct transport *outer,
 	      const struct relay_callbacks *callbacks, void *arg, struct relay **ret);
 

@@ -66,6 +66,17 @@ void relay_fail(struct relay *r, int error)
 	finish(r, true);
 }
 
+static const struct relay_limits *limits(const struct relay *r)
+{
+	static const struct relay_limits usual = {
+		.stall_ms = RELAY_STALL_MS,
+		.linger_ms = RELAY_LINGER_MS,
+		.half_closed_ms = RELAY_HALF_CLOSED_MS,
+	};
+
+	return r->callbacks->limits ? r->callbacks->limits : &usual;
+}
+
 static int watch(struct relay *r, enum relay_side side)
 {
 	const struct direction *out = &r->directions[side];
@@ -99,9 +110,9 @@ static int watch_time(struct relay *r, bool is_ending, const struct transport *a
 	if (is_ending && !r->ending_ms)
 		r->ending_ms = now;
 
-	until = r->progress_ms + (is_ending ? r->limits.stall_ms : r->limits.half_closed_ms);
-	if (is_ending && until > r->ending_ms + r->limits.linger_ms)
-		until = r->ending_ms + r->limits.linger_ms;
+	until = r->progress_ms + (is_ending ? limits(r)->stall_ms : limits(r)->half_closed_ms);
+	if (is_ending && until > r->ending_ms + limits(r)->linger_ms)
+		until = r->ending_ms + limits(r)->linger_ms;
 	if (now >= until) {
 		relay_note_end(r, r->ends[RELAY_INNER].has_hung_up ? RELAY_INNER : RELAY_OUTER,
 			       RELAY_EOF, "the other side stopped taking what came before the end");
@@ -165,9 +176,9 @@ void relay_settle(struct relay *r)
 	if (r->is_paused)
 		timer_stop(r->again);
 	else if (r1 == 0 && (d[0].again || d[1].again))
-		r1 = timer_defer(r->again);
+		r1 = relay_again(r, 0);
 	else if (r1 == 0 && (d[0].is_gathering || d[1].is_gathering) && !timer_is_set(r->again))
-		r1 = timer_set_ms(r->again, RELAY_GATHER_MS);
+		r1 = relay_again(r, RELAY_GATHER_MS);
 	for (int side = 0; r1 == 0 && side < 2; side++)
 		r1 = watch(r, side);
 	if (r1 < 0)

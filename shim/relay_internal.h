@@ -6,23 +6,28 @@
 
 #include "relay.h"
 
+/* What a sink has not taken yet: from `at` on. */
+struct held {
+	uint64_t since_ms; /* when it took something last */
+	size_t at, len;
+	uint8_t data[];
+};
+
 struct direction {
 	enum relay_side from;
-	unsigned want_in,
-		want_out;  /* IO_READ or IO_WRITE: what it waits for at its source, at its sink */
-	bool again;	   /* goes on in a continuation */
-	bool is_gathering; /* goes on after RELAY_GATHER_MS */
-	uint8_t pieces;	   /* small ones that came in a row */
-	uint64_t piece_ms; /* when the last one did */
-	bool is_bulk;	   /* the last read brought much: the next one splices, if it may */
-	bool is_spliced;   /* what was read is in the pipe as well */
-	bool has_ended;	   /* the source has, there is nothing more to read */
-	bool is_done;	   /* nothing more will be written, the end was passed on or cannot be */
-	uint8_t *held;	   /* what the sink has not taken yet; NULL: nothing */
-	size_t held_from, held_len;
+	/* IO_READ or IO_WRITE: what it waits for at its source, at its sink */
+	uint8_t want_in, want_out;
+	bool again;	     /* goes on in a continuation */
+	bool is_gathering;   /* goes on after RELAY_GATHER_MS */
+	uint8_t pieces;	     /* small ones that came in a row */
+	bool is_bulk;	     /* the last read brought much: the next one splices, if it may */
+	bool is_spliced;     /* what was read is in the pipe as well */
+	bool has_ended;	     /* the source has, there is nothing more to read */
+	bool is_done;	     /* nothing more will be written, the end was passed on or cannot be */
+	uint64_t piece_ms;   /* when the last of the pieces came */
+	struct held *held;   /* NULL: nothing */
 	relay_edit_fn *edit; /* NULL: none */
 	uint64_t read, written;
-	uint64_t blocked_since;
 };
 
 struct end {
@@ -34,14 +39,14 @@ struct end {
 };
 
 struct relay {
-	struct relay_callbacks callbacks;
-	struct relay_limits limits;
+	const struct relay_callbacks *callbacks;
 	void *arg;
 	struct end ends[2];
 	struct direction directions[2]; /* by source */
 	struct loop *loop;
-	struct timer *again, *deadline; /* the second from its first use on */
-	uint64_t progress; /* bytes moved less bytes unacknowledged, when it last changed: */
+	struct timer *again;	/* NULL: nothing of its own accord */
+	struct timer *deadline; /* from its first use on */
+	uint64_t progress;	/* bytes moved less bytes unacknowledged, when it last changed: */
 	uint64_t progress_ms, ending_ms, poll_ms;
 	enum relay_side end_first; /* of struct relay_end */
 	enum relay_how end_how;
@@ -67,6 +72,8 @@ struct relay *relay_make(struct transport *inner, struct transport *outer,
 			 const struct relay_callbacks *callbacks, void *arg);
 /* It waits for its sides, and looks at them once without waiting. 0 or -errno. */
 int relay_start(struct relay *r, struct loop *loop);
+/* It looks at both sides again by itself, after so long. 0 or -ENOMEM. */
+int relay_again(struct relay *r, uint64_t ms);
 /* Its memory, once the sides are closed. */
 void relay_destroy(struct relay *r);
 /* Time has passed: from the timer r->deadline. */

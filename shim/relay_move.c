@@ -10,16 +10,9 @@
  * not take gets memory of its own, so a session that is idle or flows holds none. */
 static uint8_t transit[RELAY_BUFFER + RELAY_EDIT_ROOM];
 
-static void drop_held(struct direction *d)
-{
-	free(TAKE(d->held));
-	d->held_from = d->held_len = 0;
-	d->blocked_since = 0;
-}
-
 void relay_direction_done(struct direction *d)
 {
-	drop_held(d);
+	free(TAKE(d->held));
 	d->is_done = true;
 	d->again = d->is_gathering = false;
 	d->want_in = d->want_out = 0;
@@ -27,11 +20,13 @@ void relay_direction_done(struct direction *d)
 
 int relay_hold(struct relay *r, struct direction *d, const uint8_t *data, size_t len)
 {
-	d->held = r->callbacks.alloc(len);
-	if (!d->held)
+	struct held *held = (r->callbacks->alloc ?: malloc)(sizeof(*held) + len);
+
+	if (!held)
 		return -ENOMEM;
-	memcpy(d->held, data, len);
-	d->held_len = len;
+	*held = (struct held){.since_ms = loop_now_ms(), .len = len};
+	memcpy(held->data, data, len);
+	d->held = held;
 	return 0;
 }
 
@@ -53,8 +48,6 @@ static bool deliver(struct relay *r, struct direction *d, const uint8_t *data, s
 		relay_splice_drop(); /* `data` has it, too */
 	d->is_spliced = false;
 	d->written += done;
-	if (done)
-		d->blocked_since = 0;
 
 	switch (result) {
 	case IO_OK: return true;
@@ -64,11 +57,11 @@ static bool deliver(struct relay *r, struct direction *d, const uint8_t *data, s
 	case IO_RESET: relay_side_died(r, relay_other(d->from), to->ops->error(to)); return false;
 	}
 	d->want_in = 0;
-	if (!d->blocked_since)
-		d->blocked_since = loop_now_ms();
-	if (d->held)
-		d->held_from += done;
-	else if (relay_hold(r, d, data + done, len - done) < 0)
+	if (d->held && done) {
+		d->held->at += done;
+		d->held->since_ms = loop_now_ms();
+	}
+	if (!d->held && relay_hold(r, d, data + done, len - done) < 0)
 		relay_fail(r, -ENOMEM);
 	return false;
 }
@@ -77,9 +70,9 @@ static bool deliver_held(struct relay *r, struct direction *d)
 {
 	if (!d->held)
 		return true;
-	if (!deliver(r, d, d->held + d->held_from, d->held_len - d->held_from))
+	if (!deliver(r, d, d->held->data + d->held->at, d->held->len - d->held->at))
 		return false;
-	drop_held(d);
+	free(TAKE(d->held));
 	return true;
 }
 
@@ -150,8 +143,8 @@ static void pass_end_on(struct relay *r, struct direction *d)
 
 static void tap(struct relay *r, const struct direction *d, size_t n)
 {
-	if (n && r->callbacks.on_bytes)
-		r->callbacks.on_bytes(r->arg, d->from, transit, n);
+	if (n && r->callbacks->on_bytes)
+		r->callbacks->on_bytes(r->arg, d->from, transit, n);
 }
 
 /* Returns how many of `n` bytes there are after the edit, if there is one. */

@@ -26,8 +26,8 @@ void relay_get_state(const struct relay *r, struct relay_state *ret)
 	for (int i = 0; i < 2; i++) {
 		const struct direction *d = &r->directions[i];
 
-		ret->from[i].held = d->held ? d->held + d->held_from : NULL;
-		ret->from[i].held_len = d->held_len - d->held_from;
+		ret->from[i].held = d->held ? d->held->data + d->held->at : NULL;
+		ret->from[i].held_len = d->held ? d->held->len - d->held->at : 0;
 		ret->from[i].read = d->read;
 		ret->from[i].written = d->written;
 		ret->from[i].blocked_ms = relay_blocked_ms(r, relay_other(d->from));
@@ -46,7 +46,7 @@ static int set_state(struct relay *r, const struct relay_state *state)
 			continue;
 		if (relay_hold(r, d, state->from[i].held, state->from[i].held_len) < 0)
 			return -ENOMEM;
-		d->blocked_since = blocked_ms < now ? now - blocked_ms : 1;
+		d->held->since_ms = blocked_ms < now ? now - blocked_ms : 0;
 	}
 	return relay_freeze(r);
 }
