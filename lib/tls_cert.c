@@ -132,20 +132,34 @@ void tls_pin_print(const uint8_t pin[static TLS_PIN_LEN], char buf[static 48])
 	EVP_EncodeBlock((uint8_t *)buf, pin, TLS_PIN_LEN);
 }
 
+/* Returns where the next text begins. */
+static char *put_text(char *at, const char *text, const char **ret)
+{
+	*ret = at;
+	return stpcpy(at, text) + 1;
+}
+
+struct tls_peer *tls_peer_make(const char *subject, const char *issuer, const char *san)
+{
+	struct tls_peer *p =
+		calloc(1, sizeof(*p) + strlen(subject) + strlen(issuer) + strlen(san) + 3);
+
+	if (p)
+		put_text(put_text(put_text(p->texts, subject, &p->subject), issuer, &p->issuer),
+			 san, &p->san);
+	return p;
+}
+
 struct tls_peer *tls_peer_new(X509 *x)
 {
 	struct tls_info info; /* only for the sizes of its fields */
-	struct tls_peer *p = calloc(1, sizeof(*p));
+	struct tls_peer *p;
 
-	if (!p)
-		return NULL;
 	tls_name_print(X509_get_subject_name(x), info.peer_subject, sizeof(info.peer_subject));
 	tls_name_print(X509_get_issuer_name(x), info.peer_issuer, sizeof(info.peer_issuer));
 	tls_san_print(x, info.peer_san, sizeof(info.peer_san));
-	p->subject = strdup(info.peer_subject);
-	p->issuer = strdup(info.peer_issuer);
-	p->san = strdup(info.peer_san);
-	if (!p->subject || !p->issuer || !p->san || tls_pin_of_cert(x, p->pin) < 0) {
+	p = tls_peer_make(info.peer_subject, info.peer_issuer, info.peer_san);
+	if (!p || tls_pin_of_cert(x, p->pin) < 0) {
 		tls_peer_free(p);
 		return NULL;
 	}
@@ -155,10 +169,5 @@ struct tls_peer *tls_peer_new(X509 *x)
 
 void tls_peer_free(struct tls_peer *p)
 {
-	if (!p)
-		return;
-	free(p->subject);
-	free(p->issuer);
-	free(p->san);
 	free(p);
 }

@@ -51,14 +51,13 @@ struct tls_ctx {
 	void *keylog_arg;
 };
 
-/* What the peer's certificate says; kept also when it was refused. Packed: a session keeps it for
- * months. */
+/* What the peer's certificate says; kept also when it was refused. In one piece: a session keeps it
+ * for months. */
 struct tls_peer {
-	char *subject;
-	char *issuer;
-	char *san;
+	const char *subject, *issuer, *san; /* in `texts` */
 	uint8_t pin[TLS_PIN_LEN];
 	time_t not_after;
+	char texts[];
 };
 
 struct tls_out {
@@ -92,12 +91,12 @@ struct tls {
 	bool wants_kernel; /* for its records, if it is TLS 1.3 and the kernel can */
 	bool is_established;
 	bool first_bytes_seen;
-	bool has_read;	      /* application data came: the peer had accepted us */
-	bool is_broken;	      /* nothing works any more */
+	bool has_read;	 /* application data came: the peer had accepted us */
+	bool is_broken;	 /* nothing works any more */
+	bool is_closing; /* close_notify is in `out` or sent */
+	bool was_truncated;
 	bool is_write_broken; /* reading may still bring what the peer sent before */
 	int write_error;      /* errno of that */
-	bool is_closing;      /* close_notify is in `out` or sent */
-	bool was_truncated;
 
 	enum tls_reason reason;
 	char *text;
@@ -180,6 +179,7 @@ int tls_pin_of_cert(X509 *x, uint8_t ret[static TLS_PIN_LEN]);
 void tls_pin_print(const uint8_t pin[static TLS_PIN_LEN], char buf[static 48]);
 /* NULL when out of memory. */
 struct tls_peer *tls_peer_new(X509 *x);
+struct tls_peer *tls_peer_make(const char *subject, const char *issuer, const char *san);
 void tls_peer_free(struct tls_peer *p);
 
 /* tls_start.c: while a key is read */

@@ -45,7 +45,7 @@ static int set_key(struct tls *t, enum ktls_direction d, uint64_t sequence)
 {
 	const struct tls_record *r = t->record;
 	struct ktls_key key = {.cipher = r->suite->ktls, .sequence = sequence};
-	int err = tls_derive_keys(r->suite, (d == KTLS_OUT ? &r->out : &r->in)->secret, key.key,
+	int err = tls_derive_keys(r->suite, d == KTLS_OUT ? r->out_secret : r->in_secret, key.key,
 				  key.iv);
 
 	if (err == 0)
@@ -122,7 +122,7 @@ int tls_ktls_next_keys_in(struct tls *t)
 	int err;
 
 	tls_ktls_count(t, &in, &out);
-	err = tls_next_secret(t->record->suite, t->record->in.secret);
+	err = tls_next_secret(t->record->suite, t->record->in_secret);
 	if (err == 0)
 		err = set_key(t, KTLS_IN, 0);
 	if (err == 0)
@@ -136,7 +136,7 @@ static int next_keys_out(struct tls *t)
 	int err;
 
 	tls_ktls_count(t, &in, &out);
-	err = tls_next_secret(t->record->suite, t->record->out.secret);
+	err = tls_next_secret(t->record->suite, t->record->out_secret);
 	if (err == 0)
 		err = set_key(t, KTLS_OUT, 0);
 	if (err == 0)

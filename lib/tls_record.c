@@ -30,52 +30,53 @@ static uint8_t sealed[SEALED_MAX];
 
 /* --- keys */
 
-static int set_keys(const struct tls_record *r, struct tls_direction *d, bool is_out)
+static int set_keys(struct tls_record *r, bool is_out)
 {
+	struct tls_cipher *c = is_out ? &r->user->out : &r->user->in;
 	uint8_t key[KTLS_KEY_MAX];
 	int ok = 0;
 
-	if (tls_derive_keys(r->suite, d->secret, key, d->iv) == 0)
-		ok = EVP_CipherInit_ex(d->cipher, NULL, NULL, key, NULL, is_out);
+	if (tls_derive_keys(r->suite, is_out ? r->out_secret : r->in_secret, key, c->iv) == 0)
+		ok = EVP_CipherInit_ex(c->ctx, NULL, NULL, key, NULL, is_out);
 	OPENSSL_cleanse(key, sizeof(key));
-	d->sequence = 0;
+	c->sequence = 0;
 	return ok ? 0 : -ENOMEM;
 }
 
-static int start_direction(const struct tls_record *r, struct tls_direction *d, bool is_out)
+static int start_direction(struct tls_record *r, bool is_out)
 {
-	d->cipher = EVP_CIPHER_CTX_new();
-	if (!d->cipher ||
-	    !EVP_CipherInit_ex(d->cipher, r->suite->cipher(), NULL, NULL, NULL, is_out))
+	struct tls_cipher *c = is_out ? &r->user->out : &r->user->in;
+
+	c->ctx = EVP_CIPHER_CTX_new();
+	if (!c->ctx || !EVP_CipherInit_ex(c->ctx, r->suite->cipher(), NULL, NULL, NULL, is_out))
 		return -ENOMEM;
-	return set_keys(r, d, is_out);
+	return set_keys(r, is_out);
 }
 
 int tls_record_next_keys(struct tls_record *r, bool is_out)
 {
-	struct tls_direction *d = is_out ? &r->out : &r->in;
-	int err = tls_next_secret(r->suite, d->secret);
+	int err = tls_next_secret(r->suite, is_out ? r->out_secret : r->in_secret);
 
-	return err < 0 ? -ENOMEM : set_keys(r, d, is_out);
+	return err < 0 ? -ENOMEM : set_keys(r, is_out);
 }
 
 /* --- one record */
 
-static bool set_nonce(struct tls_direction *d, bool is_out)
+static bool set_nonce(struct tls_cipher *c, bool is_out)
 {
 	uint8_t nonce[TLS_NONCE_LEN];
 
-	memcpy(nonce, d->iv, sizeof(nonce));
+	memcpy(nonce, c->iv, sizeof(nonce));
 	for (int i = 0; i < 8; i++)
-		nonce[TLS_NONCE_LEN - 1 - i] ^= d->sequence >> 8 * i;
-	d->sequence++;
-	return EVP_CipherInit_ex(d->cipher, NULL, NULL, NULL, nonce, is_out);
+		nonce[TLS_NONCE_LEN - 1 - i] ^= c->sequence >> 8 * i;
+	c->sequence++;
+	return EVP_CipherInit_ex(c->ctx, NULL, NULL, NULL, nonce, is_out);
 }
 
 /* Writes one record to `to`; returns its length, 0 when out of memory. */
 static size_t seal(struct tls *t, uint8_t type, const void *data, size_t len, uint8_t *to)
 {
-	struct tls_direction *d = &t->record->out;
+	struct tls_cipher *c = &t->record->user->out;
 	size_t inner = len + 1 + TAG_LEN;
 	uint8_t *body = to + HEADER_LEN;
 	int n;
@@ -85,11 +86,11 @@ static size_t seal(struct tls *t, uint8_t type, const void *data, size_t len, ui
 	to[2] = TLS1_2_VERSION & 0xff;
 	to[3] = inner >> 8;
 	to[4] = inner;
-	if (!set_nonce(d, true) || !EVP_EncryptUpdate(d->cipher, NULL, &n, to, HEADER_LEN) ||
-	    !EVP_EncryptUpdate(d->cipher, body, &n, data, len) ||
-	    !EVP_EncryptUpdate(d->cipher, body + len, &n, &type, 1) ||
-	    !EVP_EncryptFinal_ex(d->cipher, body + len + 1, &n) ||
-	    !EVP_CIPHER_CTX_ctrl(d->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + len + 1))
+	if (!set_nonce(c, true) || !EVP_EncryptUpdate(c->ctx, NULL, &n, to, HEADER_LEN) ||
+	    !EVP_EncryptUpdate(c->ctx, body, &n, data, len) ||
+	    !EVP_EncryptUpdate(c->ctx, body + len, &n, &type, 1) ||
+	    !EVP_EncryptFinal_ex(c->ctx, body + len + 1, &n) ||
+	    !EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + len + 1))
 		return 0;
 	t->records_out++;
 	t->records_since_update++;
@@ -97,15 +98,15 @@ static size_t seal(struct tls *t, uint8_t type, const void *data, size_t len, ui
 }
 
 /* Decrypts in place; false when it was altered. */
-static bool open_record(struct tls_direction *d, const uint8_t *header, uint8_t *body, size_t len)
+static bool open_record(struct tls_cipher *c, const uint8_t *header, uint8_t *body, size_t len)
 {
 	size_t text = len - TAG_LEN;
 	int n;
 
-	return set_nonce(d, false) && EVP_DecryptUpdate(d->cipher, NULL, &n, header, HEADER_LEN) &&
-	       EVP_DecryptUpdate(d->cipher, body, &n, body, text) &&
-	       EVP_CIPHER_CTX_ctrl(d->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, body + text) &&
-	       EVP_DecryptFinal_ex(d->cipher, body + text, &n);
+	return set_nonce(c, false) && EVP_DecryptUpdate(c->ctx, NULL, &n, header, HEADER_LEN) &&
+	       EVP_DecryptUpdate(c->ctx, body, &n, body, text) &&
+	       EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, body + text) &&
+	       EVP_DecryptFinal_ex(c->ctx, body + text, &n);
 }
 
 static size_t seal_key_update(struct tls *t, bool is_request, uint8_t *to)
@@ -168,7 +169,7 @@ static enum tls_want on_record(struct tls *t, uint8_t *b, size_t *ret_len)
 	size_t len = body_len(b);
 	uint8_t *body = b + HEADER_LEN;
 
-	if (!open_record(&t->record->in, b, body, len)) {
+	if (!open_record(&t->record->user->in, b, body, len)) {
 		ERR_clear_error();
 		return tls_refuse(t, SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac");
 	}
@@ -334,9 +335,13 @@ void tls_record_close_notify(struct tls *t)
 
 int tls_record_start(struct tls_record *r)
 {
-	int err = start_direction(r, &r->in, false);
+	int err;
 
-	return err < 0 ? err : start_direction(r, &r->out, true);
+	r->user = calloc(1, sizeof(*r->user));
+	if (!r->user)
+		return -ENOMEM;
+	err = start_direction(r, false);
+	return err < 0 ? err : start_direction(r, true);
 }
 
 int tls_record_new(struct tls *t)
@@ -356,8 +361,8 @@ int tls_record_new(struct tls *t)
 		return -ENOMEM;
 	r->suite = suite;
 	memcpy(r->exporter, s->each[TLS_SECRET_EXPORTER], sizeof(r->exporter));
-	memcpy(r->in.secret, s->each[theirs], sizeof(r->in.secret));
-	memcpy(r->out.secret, s->each[own], sizeof(r->out.secret));
+	memcpy(r->in_secret, s->each[theirs], sizeof(r->in_secret));
+	memcpy(r->out_secret, s->each[own], sizeof(r->out_secret));
 	t->record = r;
 	err = t->wants_kernel ? tls_ktls_begin(t) : -ENOTSUP;
 	if (err == -ENOTSUP)
@@ -367,12 +372,21 @@ int tls_record_new(struct tls *t)
 	return err;
 }
 
+static void free_user(struct tls_user *u)
+{
+	if (!u)
+		return;
+	EVP_CIPHER_CTX_free(u->in.ctx);
+	EVP_CIPHER_CTX_free(u->out.ctx);
+	OPENSSL_cleanse(u, sizeof(*u));
+	free(u);
+}
+
 void tls_record_free(struct tls_record *r)
 {
 	if (!r)
 		return;
-	EVP_CIPHER_CTX_free(r->in.cipher);
-	EVP_CIPHER_CTX_free(r->out.cipher);
+	free_user(r->user);
 	tls_ktls_free(r->kernel);
 	tls_drop_held(&r->plain);
 	tls_drop_held(&r->raw);

@@ -25,11 +25,14 @@ struct tls_suite {
 	const EVP_MD *(*hash)(void);
 };
 
-struct tls_direction {
-	EVP_CIPHER_CTX *cipher; /* NULL in the kernel, and the next two of no meaning */
+/* Of a connection whose records are sealed and opened here. */
+struct tls_cipher {
+	EVP_CIPHER_CTX *ctx;
 	uint8_t iv[TLS_NONCE_LEN];
 	uint64_t sequence;
-	uint8_t secret[TLS_SECRET_MAX];
+};
+struct tls_user {
+	struct tls_cipher in, out;
 };
 
 struct tls_held {
@@ -51,9 +54,9 @@ struct tls_kernel {
 
 struct tls_record {
 	const struct tls_suite *suite;
-	struct tls_kernel *kernel; /* NULL: records are sealed here */
-	struct tls_direction in, out;
-	uint8_t exporter[TLS_SECRET_MAX];
+	struct tls_kernel *kernel; /* either this one is NULL, */
+	struct tls_user *user;	   /* or this one */
+	uint8_t in_secret[TLS_SECRET_MAX], out_secret[TLS_SECRET_MAX], exporter[TLS_SECRET_MAX];
 	struct tls_held plain;		     /* decrypted, not read yet */
 	struct tls_held raw;		     /* came, not decrypted yet */
 	bool has_ended;			     /* close_notify came */

@@ -33,10 +33,10 @@ static void put_record(const struct tls_record *r, struct fields_out *o)
 {
 	fields_put_text(o, "tls.layer", r->kernel ? LAYER_KERNEL : LAYER_USER);
 	fields_put_number(o, "tls.suite", r->suite->id);
-	fields_put(o, "tls.in-secret", r->in.secret, sizeof(r->in.secret));
-	fields_put_number(o, "tls.in-sequence", r->in.sequence);
-	fields_put(o, "tls.out-secret", r->out.secret, sizeof(r->out.secret));
-	fields_put_number(o, "tls.out-sequence", r->out.sequence);
+	fields_put(o, "tls.in-secret", r->in_secret, sizeof(r->in_secret));
+	fields_put_number(o, "tls.in-sequence", r->user ? r->user->in.sequence : 0);
+	fields_put(o, "tls.out-secret", r->out_secret, sizeof(r->out_secret));
+	fields_put_number(o, "tls.out-sequence", r->user ? r->user->out.sequence : 0);
 	fields_put(o, "tls.exporter", r->exporter, sizeof(r->exporter));
 	put_held(o, "tls.plain", &r->plain);
 	put_held(o, "tls.raw", &r->raw);
@@ -133,8 +133,8 @@ static int get_record(struct fields_in *f, struct tls_record *r, bool is_kernel)
 	r->suite = tls_suite_of_id(fields_number(f, "tls.suite", UINT16_MAX));
 	if (!r->suite)
 		fields_refuse(f, "tls.suite", -ENOTSUP);
-	fields_exact(f, "tls.in-secret", r->in.secret, sizeof(r->in.secret));
-	fields_exact(f, "tls.out-secret", r->out.secret, sizeof(r->out.secret));
+	fields_exact(f, "tls.in-secret", r->in_secret, sizeof(r->in_secret));
+	fields_exact(f, "tls.out-secret", r->out_secret, sizeof(r->out_secret));
 	fields_exact(f, "tls.exporter", r->exporter, sizeof(r->exporter));
 	err = get_held(f, "tls.plain", TLS_PLAIN_MAX + TLS_READ_MAX, &r->plain);
 	if (err == 0)
@@ -159,9 +159,11 @@ static int get_user(struct fields_in *f, struct tls_record *r)
 
 	if (err == 0)
 		err = tls_record_start(r);
-	r->in.sequence = in;
-	r->out.sequence = out;
-	return err;
+	if (err < 0)
+		return err;
+	r->user->in.sequence = in;
+	r->user->out.sequence = out;
+	return 0;
 }
 
 static int get_kernel(struct fields_in *f, struct tls *t)
@@ -206,28 +208,21 @@ static int get_layer(struct fields_in *f, struct tls *t)
 	return is_kernel ? get_kernel(f, t) : get_user(f, t->record);
 }
 
-static char *get_name(struct fields_in *f, const char *name, size_t size)
-{
-	char text[sizeof(((struct tls_info *)NULL)->peer_san)];
-
-	fields_text(f, name, text, size);
-	return strdup(text);
-}
-
 static int get_peer(struct fields_in *f, struct tls *t)
 {
-	struct tls_info *info = NULL; /* only for the sizes of its fields */
-	struct tls_peer *p = calloc(1, sizeof(*p));
+	struct tls_info info; /* only for the sizes of its fields */
+	struct tls_peer *p;
 
+	fields_text(f, "tls.peer-subject", info.peer_subject, sizeof(info.peer_subject));
+	fields_text(f, "tls.peer-issuer", info.peer_issuer, sizeof(info.peer_issuer));
+	fields_text(f, "tls.peer-san", info.peer_san, sizeof(info.peer_san));
+	p = tls_peer_make(info.peer_subject, info.peer_issuer, info.peer_san);
 	t->peer = p;
 	if (!p)
 		return -ENOMEM;
-	p->subject = get_name(f, "tls.peer-subject", sizeof(info->peer_subject));
-	p->issuer = get_name(f, "tls.peer-issuer", sizeof(info->peer_issuer));
-	p->san = get_name(f, "tls.peer-san", sizeof(info->peer_san));
 	fields_exact(f, "tls.peer-pin", p->pin, sizeof(p->pin));
 	p->not_after = fields_number(f, "tls.peer-not-after", INT64_MAX);
-	return p->subject && p->issuer && p->san ? 0 : -ENOMEM;
+	return 0;
 }
 
 static int get_out(struct fields_in *f, struct tls *t)
