@@ -18,6 +18,7 @@ enum bgp_type { BGP_OPEN = 1, BGP_UPDATE, BGP_NOTIFICATION, BGP_KEEPALIVE, BGP_R
 
 struct bgp_open {
 	bool seen;
+	bool malformed; /* the body could not be read to its end */
 	uint8_t version;
 	uint32_t as;	    /* four octets: capability 65 (RFC 6793) when present, else My AS */
 	uint32_t router_id; /* host byte order */
@@ -25,7 +26,6 @@ struct bgp_open {
 	uint8_t capabilities[32]; /* bit set of capability codes, code c in byte c/8 */
 	bool extended_message;	  /* capability 6, RFC 8654 */
 	uint8_t role;		  /* capability 9, RFC 9234; 255 when absent */
-	bool malformed;		  /* the body could not be read to its end */
 };
 
 struct bgp_notification {

@@ -22,12 +22,14 @@ struct session {
 	uint64_t id;
 	enum session_direction direction;
 	enum session_state state;
+	enum session_bgp bgp;
 	bool has_tried, is_clear, is_confirming, is_closing;
 	const struct neighbor_config *config;
 	struct tls_ctx *ctx;
 	struct addr own, peer;
 	uint16_t own_port, peer_port;
 
+	uint32_t request;	/* to the host; 0: none */
 	int inner_fd, outer_fd; /* -1 once the relay owns them */
 	struct io *inner_io, *outer_io;
 	struct tls *tls; /* NULL once the relay owns it */
@@ -36,14 +38,13 @@ struct session {
 	struct capability *capability; /* session_capability.c; NULL: not configured */
 	struct ao_habit *ao_habit;
 	bool is_without_ao, has_tried_other, is_connected; /* out: this attempt's */
+	bool ended_orderly;
 	enum ao_lack ao_lack;
 	struct timer *deadline, *retry;
-	uint32_t request;
 	uint64_t began_ms;
 	uint64_t retry_ms;
 
 	int64_t since, established_since;
-	enum session_bgp bgp;
 	struct bgp_stream in, out;
 	char *end; /* why it is being closed; NULL: it is not, or no memory */
 
@@ -54,7 +55,6 @@ struct session {
 	uint16_t inner_port;	    /* the ephemeral one of the inner connection; 0 not asked yet */
 	uint8_t capture_in_step[2]; /* capture.h */
 	enum relay_side ended_first; /* RELAY_US: none of the two */
-	bool ended_orderly;
 };
 
 /* session.c */

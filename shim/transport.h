@@ -53,6 +53,7 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	int fd;
+	int error; /* errno of the IO_RESET; 0: none, or it says more than that */
 };
 
 /* Makes close() send RST instead of FIN. */

@@ -9,11 +9,10 @@
 
 struct tcp_transport {
 	struct transport base;
-	int error; /* errno of the IO_RESET */
 	bool is_drained;
 };
 
-static enum transport_result result_of_errno(struct tcp_transport *t, enum transport_result wait)
+static enum transport_result result_of_errno(struct transport *t, enum transport_result wait)
 {
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		return wait;
@@ -30,7 +29,7 @@ static enum transport_result tcp_read(struct transport *base, void *buf, size_t 
 		n = recv(base->fd, buf, len, 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return result_of_errno(t, IO_WANT_READ);
+		return result_of_errno(base, IO_WANT_READ);
 	if (n == 0)
 		return IO_EOF;
 	t->is_drained = (size_t)n < len;
@@ -41,23 +40,20 @@ static enum transport_result tcp_read(struct transport *base, void *buf, size_t 
 static enum transport_result tcp_write(struct transport *base, const void *buf, size_t len,
 				       size_t *ret_n)
 {
-	struct tcp_transport *t = (struct tcp_transport *)base;
 	ssize_t n;
 
 	do
 		n = send(base->fd, buf, len, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return result_of_errno(t, IO_WANT_WRITE);
+		return result_of_errno(base, IO_WANT_WRITE);
 	*ret_n = n;
 	return IO_OK;
 }
 
 static enum transport_result tcp_shutdown(struct transport *base)
 {
-	struct tcp_transport *t = (struct tcp_transport *)base;
-
-	return shutdown(base->fd, SHUT_WR) < 0 ? result_of_errno(t, IO_WANT_WRITE) : IO_EOF;
+	return shutdown(base->fd, SHUT_WR) < 0 ? result_of_errno(base, IO_WANT_WRITE) : IO_EOF;
 }
 
 static bool tcp_has_pending(const struct transport *base)
@@ -91,21 +87,20 @@ static ssize_t tcp_splice_in(struct transport *base, int pipe, size_t len)
 static enum transport_result tcp_splice_out(struct transport *base, int pipe, size_t len,
 					    size_t *ret_n)
 {
-	struct tcp_transport *t = (struct tcp_transport *)base;
 	ssize_t n;
 
 	do
 		n = splice(pipe, NULL, base->fd, NULL, len, SPLICE_F_NONBLOCK);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return result_of_errno(t, IO_WANT_WRITE);
+		return result_of_errno(base, IO_WANT_WRITE);
 	*ret_n = n;
 	return n ? IO_OK : IO_RESET;
 }
 
 static const char *tcp_error(const struct transport *base)
 {
-	return strerror(((const struct tcp_transport *)base)->error);
+	return strerror(base->error);
 }
 
 static void tcp_free(struct transport *base)

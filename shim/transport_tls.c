@@ -9,7 +9,6 @@
 struct tls_transport {
 	struct transport base;
 	struct tls *tls;
-	int error; /* errno of shutdown(); 0: ask the struct tls */
 };
 
 static enum transport_result result_of(enum tls_want want)
@@ -51,7 +50,7 @@ static enum transport_result tls_transport_shutdown(struct transport *base)
 		return result_of(want);
 	if (shutdown(base->fd, SHUT_WR) == 0)
 		return IO_EOF;
-	t->error = errno;
+	base->error = errno;
 	return IO_RESET;
 }
 
@@ -91,8 +90,8 @@ static const char *tls_transport_error(const struct transport *base)
 	const struct tls_transport *t = (const struct tls_transport *)base;
 	const char *text;
 
-	if (t->error)
-		return strerror(t->error);
+	if (base->error) /* of shutdown() */
+		return strerror(base->error);
 	tls_failure(t->tls, &text);
 	return text;
 }
