@@ -9,6 +9,7 @@
 #include "worker_status.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -220,6 +221,15 @@ static void on_capture_end(struct worker *w, uint32_t slot)
 		capture_stop(w->captures[slot], &w->captures[slot]);
 }
 
+/* Comes every few seconds. Handshakes take many times what a session keeps, and so do sides that
+ * take nothing for a while. malloc() gives back what is free at the end of its heap, but not what
+ * lies between sessions that stay. */
+static void on_ping(struct worker *w, uint32_t id)
+{
+	malloc_trim(0);
+	ipc_send(w->ipc, MSG_PONG, id, NULL, 0, -1);
+}
+
 static void on_message(void *arg, struct ipc_message *m)
 {
 	struct worker *w = arg;
@@ -248,7 +258,7 @@ static void on_message(void *arg, struct ipc_message *m)
 		break;
 	case MSG_QUERY: on_query(w, m->id, m->payload); break;
 	case MSG_LOG_LEVEL: log_set_level(m->id); break;
-	case MSG_PING: ipc_send(w->ipc, MSG_PONG, m->id, NULL, 0, -1); break;
+	case MSG_PING: on_ping(w, m->id); break;
 	case MSG_AO_SHOW:
 		n = worker_neighbor_named(w, m->payload);
 		if (n)

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "log.h"
 #include "loop.h"
+#include "memory_scan.h"
 #include "messages.h"
 #include "secret.h"
 #include "sock.h"
@@ -364,6 +365,57 @@ static void many_sessions(void **state)
 		close(fds[i]);
 }
 
+static size_t resident(pid_t pid)
+{
+	unsigned long pages = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+	fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* What handshakes took is given back when they are over, though a session that stays lies above it.
+ */
+static void memory_is_given_back(void **state)
+{
+	struct play *p = *state;
+	enum tls_want want;
+	struct cert named;
+	char source[32];
+	int fds[90], fd;
+	size_t before;
+	struct tls *t;
+
+	if (MEMORY_IS_SANITIZED)
+		skip();
+	cert_make(&named, &(struct cert_spec){.cn = "r1", .san = "DNS:r1.example"}, &pki.ca);
+	apply(p, GLOBALS DNS "neighbor \"127.0.2.0/24\" { }\nneighbor \"127.0.0.2\" { }\n", NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+		snprintf(source, sizeof(source), "127.0.2.%u", i + 1);
+		fds[i] = connect_from(source, p->tls);
+	}
+	until(p, (query(p, "127.0.2.0/24"), p->n_sessions == ARRAY_SIZE(fds)));
+	fd = connect_from("127.0.0.2", p->tls);
+	t = handshake(p, fd, &named, &want);
+	assert_int_equal(want, TLS_DONE);
+	until(p, p->n_inner == 1); /* here it stays */
+	before = resident(p->pid);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	until(p, (ipc_send(p->ipc, MSG_PING, 0, NULL, 0, -1), resident(p->pid)) <
+			 before - ARRAY_SIZE(fds) * 4096);
+	query(p, "127.0.0.2");
+	assert_int_equal(p->n_sessions, 1);
+	tls_free(t);
+	close(fd);
+	cert_done(&named);
+}
+
 static void a_bad_batch_changes_nothing(void **state)
 {
 	struct play *p = *state;
@@ -443,6 +495,7 @@ int main(void)
 		T(a_session),
 		T(reset_by_name),
 		T(many_sessions),
+		T(memory_is_given_back),
 		T(a_bad_batch_changes_nothing),
 		T(a_bad_certificate),
 		T(control_dies_in_a_reload),
