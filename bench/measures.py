@@ -74,28 +74,29 @@ def _open(rig, pair, count):
     return answer
 
 
-def _settled(pair, side):
-    """Memory once nobody gives back more: a second without change."""
-    last = [None]
+def _settled(pair):
+    """{side: memory} once neither gives back more, for longer than the five seconds between two times that a worker does."""
+    seen = {"a": [], "b": []}
 
-    def is_steady():
-        before, last[0] = last[0], memory(pair.pids(side))["uss"]
-        return last[0] == before
+    def is_lowest():
+        for side, each in seen.items():
+            each.append(memory(pair.pids(side))["uss"])
+        return all(len(each) - each.index(min(each)) > 14 for each in seen.values())
 
-    wait_until(is_steady, 20, f"{pair.name} has settled", 0.5)
-    return last[0]
+    wait_until(is_lowest, 60, f"{pair.name} has settled", 0.5)
+    return {side: min(each) for side, each in seen.items()}
 
 
 def idle_memory(rig, pair, size):
     """By the slope between two numbers of sessions, after a burst on all of them at once; the worse of both proxies."""
     at = []
-    opened = 0
+    opened = rig.ask("open", 0, 1)["up"]
     for count in size.memory:
         _open(rig, pair, count - opened)
         opened = count
         answer = rig.ask("burst")
         assert answer["done"] == answer["asked"] == count, f"{pair.name}: {answer}"
-        at.append({side: _settled(pair, side) for side in "ab"})
+        at.append(_settled(pair))
     more = size.memory[1] - size.memory[0]
     each = {side: (at[1][side] - at[0][side]) / more / 1e3 for side in "ab"}
     return {"kB": max(each.values()), "kB connecting": each["a"], "kB accepting": each["b"]}
