@@ -217,8 +217,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 2; i++) {
 		/* Readable and writable at all times: what is waited for is there in the next turn.
 		 */
-		fakes[i] =
-			(struct fake){.base = {&fake_ops, eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)}};
+		fakes[i] = (struct fake){
+			.base = {.ops = &fake_ops, .fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)}};
 		CHECK(fakes[i].base.fd >= 0);
 	}
 	if (relay_new(loop, &fakes[0].base, &fakes[1].base, &callbacks, NULL, &relay) < 0)

@@ -113,7 +113,7 @@ static const struct transport_ops fake_ops = {
 static struct fake fake_new(void)
 {
 	struct fake f = {
-		.base = {&fake_ops, eventfd(0, EFD_NONBLOCK)},
+		.base = {.ops = &fake_ops, .fd = eventfd(0, EFD_NONBLOCK)},
 		.after = IO_WANT_READ,
 		.room = SIZE_MAX,
 		.blocked = IO_WANT_WRITE,
