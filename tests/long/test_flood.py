@@ -15,9 +15,10 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from harness import rawtls as t
-from harness.badstage import OURS, SANITIZED, BadStage, Undisturbed
+from harness.badstage import OURS, BadStage, Undisturbed
 from harness.botlsd import TLS_PORT
 from harness.faults import Faults
+from harness.sanitizer import SANITIZED
 from harness.wait import wait_until
 
 COUNT = 10000

@@ -16,10 +16,11 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from harness import rawtls as t
-from harness.badstage import MARKER, SANITIZED, BadStage, Undisturbed
+from harness.badstage import MARKER, BadStage, Undisturbed
 from harness.botlsd import BOTLSD, Botlsd, Refused
 from harness.faults import Faults
 from harness.process import Process
+from harness.sanitizer import SANITIZED
 from harness.wait import SLOW, hold_for, wait_until
 
 SAMPLES = 40  # of the allocations; tests/long/test_flood.py takes each

@@ -18,13 +18,13 @@ from . import rawtls
 from .bird import Bird
 from .botlsd import TLS_PORT, Botlsd
 from .peering import Peering
+from .sanitizer import SANITIZED
 from .wait import SLOW, wait_until
 
 OURS = "10.0.0.1"
 GOOD_A, GOOD_B = "192.0.2.1", "192.0.2.2"
 MARKER = b"\xff" * 16
 BAD_AS = 64510
-SANITIZED = "asan" in str(os.environ.get("BUILD", ""))
 
 
 def bgp(kind, body=b"", length=None):

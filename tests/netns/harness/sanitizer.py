@@ -9,6 +9,7 @@ import pathlib
 
 from .router import base_folder
 
+SANITIZED = "asan" in str(os.environ.get("BUILD", ""))
 # What was freed stays for so long that its use is seen; 256 MB of it, as usual, would hide what a test measures.
 OPTIONS = {"ASAN_OPTIONS": ["quarantine_size_mb=16", "thread_local_quarantine_size_kb=64"], "UBSAN_OPTIONS": []}
 
