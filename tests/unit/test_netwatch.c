@@ -26,7 +26,7 @@ static void wait_for(const char *condition)
 	char command[512];
 
 	snprintf(command, sizeof(command),
-		 "unshare -m sh -c 'mount -t sysfs sysfs /sys; for i in $(seq 200); do { %s; } "
+		 "unshare -m sh -c 'mount -t sysfs sysfs /sys; for i in $(seq 1500); do { %s; } "
 		 ">/dev/null 2>&1 && "
 		 "exit 0; sleep 0.02; done; exit 1'",
 		 condition);
