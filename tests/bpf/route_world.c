@@ -113,7 +113,7 @@ void world_make(struct world *w)
 	w->trap[1] = trap_open("eth1");
 	enter(w->router);
 	/* IPv6 routes come with the carrier. */
-	run("for i in $(seq 200); do ip -6 route get fe80::2 oif eth0 && ip -6 route get fe80::2 "
+	run("for i in $(seq 1500); do ip -6 route get fe80::2 oif eth0 && ip -6 route get fe80::2 "
 	    "oif eth1 && "
 	    "ip -6 route get 2001:db8::2 && exit 0; sleep 0.02; done >/dev/null 2>&1; exit 1");
 }
