@@ -620,7 +620,7 @@ static void test_restart(void **state)
 	"nodad && "                                                                                \
 	"ip addr add fe80::1/64 dev eth0 nodad"
 #define WAIT_FOR_CARRIER                                                                           \
-	"for i in $(seq 1500); do ip -6 route get fe80::2 oif eth0 && exit 0; sleep 0.02; done "    \
+	"for i in $(seq 1500); do ip -6 route get fe80::2 oif eth0 && exit 0; sleep 0.02; done "   \
 	">/dev/null 2>&1; exit 1"
 
 static void test_repair(void **state)
